@@ -1,0 +1,119 @@
+"""A real Sentry 23.7.1 in its own virtual environment, made once and kept in `.cache`.
+
+    python tests/sentry/environment.py
+
+makes it, or says where it is. The environment is keyed by its requirement files and carries a stamp
+that is written last, so a change of theirs or an interrupted run makes it anew. Packages come through pip and
+apt-get as this machine has them configured.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import debian
+import interpreter
+
+HERE = Path(__file__).resolve().parent
+CACHE = HERE.parent.parent / ".cache"
+HOME = CACHE / "sentry-23.7.1"
+LOCK = HERE / "requirements-23.7.1.txt"
+BUILD = HERE / "requirements-23.7.1-build.txt"
+_STAMP = HOME / "complete"
+
+
+class UnavailableError(Exception):
+    """Sentry 23.7.1 cannot be had on this machine; the message says what is missing."""
+
+
+def prepare() -> Path:
+    """Return the folder of the environment, making it first where it is not there yet.
+
+    :raises UnavailableError: when CPython 3.8, a Debian package or a Python package cannot be had.
+    """
+    try:
+        debian.require(debian.SERVICES)
+        with alone():
+            if not _complete():
+                _make()
+    except (interpreter.NoInterpreterError, debian.MissingPackagesError) as error:
+        raise UnavailableError(str(error)) from error
+    return HOME
+
+
+def install(wheel: Path) -> None:
+    """Put this wheel into the environment, unless the same file is in it already."""
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    stamp = HOME / "wheel"
+    with alone():
+        if stamp.exists() and stamp.read_text() == digest:
+            return
+        stamp.unlink(missing_ok=True)
+        _pip("install", "--no-deps", "--no-index", "--force-reinstall", str(wheel))
+        stamp.write_text(digest)
+
+
+def key() -> str:
+    """Name what the environment is made of."""
+    made_of = hashlib.sha256()
+    for file in (LOCK, BUILD):
+        made_of.update(file.read_bytes())
+    return made_of.hexdigest()[:16]
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Keep two runs (tests and demo, say) from working on the environment at once."""
+    CACHE.mkdir(exist_ok=True)
+    with open(CACHE / "sentry-23.7.1.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _complete() -> bool:
+    """Whether the environment was made to its end, of these requirements, and its interpreter is still there."""
+    return (
+        _STAMP.exists() and _STAMP.read_text() == key() and (HOME / "bin" / "python").exists()
+    )
+
+
+def _make() -> None:
+    """Make the environment from nothing."""
+    debian.require(debian.COMPILE)
+    python = interpreter.find(CACHE)
+    shutil.rmtree(HOME, ignore_errors=True)
+    subprocess.run([str(python), "-m", "venv", str(HOME)], check=True)
+    _pip("install", "-r", str(BUILD))
+    _pip("install", "--no-deps", "-r", str(LOCK))
+    _pip("check")
+    _STAMP.write_text(key())
+
+
+def _pip(*arguments: str) -> None:
+    """Run the environment's own pip.
+
+    :raises UnavailableError: with the end of what pip said.
+    """
+    done = subprocess.run(
+        [str(HOME / "bin" / "python"), "-m", "pip", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if done.returncode:
+        raise UnavailableError(f"pip {' '.join(arguments)} failed:\n{done.stdout[-3000:]}")
+
+
+if __name__ == "__main__":
+    started = time.monotonic()
+    try:
+        print(f"Sentry 23.7.1 is in {prepare()} ({time.monotonic() - started:.1f} s)")
+    except UnavailableError as error:
+        sys.exit(f"Sentry 23.7.1 cannot be had here. {error}")

@@ -1,0 +1,1 @@
+"""What runs inside the real Sentry: its interpreter is CPython 3.8, this package is on its path."""

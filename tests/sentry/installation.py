@@ -1,0 +1,188 @@
+"""An installation of the real Sentry: its settings, its database, its commands."""
+
+import contextlib
+import os
+import secrets
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import console
+import debian
+import environment
+import processes
+import services
+
+_TEMPLATE_DATABASE = "sentry_template"
+
+_SETTINGS = Template('''\
+"""The smallest settings that Sentry 23.7.1 runs with: no Kafka, Snuba, ClickHouse or Relay."""
+
+import datetime
+
+from sentry.conf.server import *  # noqa: F403
+
+DATABASES = {
+    "default": {
+        "ENGINE": "sentry.db.postgres",
+        "NAME": $database,
+        "USER": "postgres",
+        "HOST": $socket,
+    }
+}
+SENTRY_CACHE = "sentry.cache.redis.RedisCache"
+SENTRY_RATELIMITER = "sentry.ratelimits.redis.RedisRateLimiter"
+SENTRY_EVENTSTREAM = "inside.eventstream.QuietEventStream"
+SENTRY_SINGLE_ORGANIZATION = True
+SENTRY_BEACON = False
+BROKER_URL = "redis://127.0.0.1:$redis_port/$redis_database"
+
+SENTRY_NODESTORE = $nodestore
+SENTRY_NODESTORE_OPTIONS = $nodestore_options
+CELERY_IMPORTS += ("inside.worker",)  # noqa: F405
+
+# One line for each request that the nodestore sends.
+LOGGING["handlers"]["requests"] = {"class": "logging.FileHandler", "filename": $requests}  # noqa: F405
+LOGGING["loggers"]["tablestore-client"] = {  # noqa: F405
+    "level": "DEBUG", "handlers": ["requests"], "propagate": False
+}
+''')
+
+_OPTIONS = Template("""\
+system.secret-key: '$secret_key'
+mail.backend: dummy
+redis.clusters:
+  default:
+    hosts:
+      0: {host: 127.0.0.1, port: $redis_port, db: $redis_database}
+""")
+
+
+@dataclass(frozen=True)
+class Nodestore:
+    """What `SENTRY_NODESTORE` and `SENTRY_NODESTORE_OPTIONS` are set to."""
+
+    backend: str = "sentry.nodestore.django.DjangoNodeStorage"
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+class Installation:
+    """One Sentry, configured in a folder of its own."""
+
+    def __init__(
+        self,
+        folder: Path,
+        database: str,
+        nodestore: Nodestore,
+        postgresql: services.PostgreSQL,
+        redis: services.Redis,
+        redis_database: int = 0,
+    ) -> None:
+        self.folder = folder
+        self.requests = folder / "requests.log"
+        folder.mkdir(exist_ok=True)
+        values = {
+            "database": repr(database),
+            "socket": repr(str(postgresql.folder)),
+            "redis_port": redis.port,
+            "redis_database": redis_database,
+            "nodestore": repr(nodestore.backend),
+            "nodestore_options": repr(nodestore.options),
+            "requests": repr(str(self.requests)),
+            "secret_key": secrets.token_hex(25),
+        }
+        (folder / "sentry.conf.py").write_text(_SETTINGS.substitute(values))
+        (folder / "config.yml").write_text(_OPTIONS.substitute(values))
+
+    def run(self, *command: str, deadline: float = 300) -> str:
+        """Run a command of Sentry's to its end and return what it printed.
+
+        :param deadline: Seconds it may take.
+        :raises processes.ProgramError: when it fails.
+        """
+        done = subprocess.run(
+            [*self._sentry, *command],
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=deadline,
+        )
+        if done.returncode:
+            raise processes.ProgramError(f"sentry {' '.join(command)}:\n{done.stdout[-3000:]}")
+        return done.stdout
+
+    @contextlib.contextmanager
+    def console(self, **variables: str) -> Iterator[console.Console]:
+        """Start a Sentry process that runs functions of the package `inside`.
+
+        :param variables: More environment variables for it.
+        """
+        with processes.running(
+            [str(environment.HOME / "bin" / "python"), "-m", "inside.console"],
+            self.folder / "console.log",
+            environment={**self._environment(), **variables},
+            pipes=True,
+        ) as program:
+            yield console.Console(program)
+
+    @contextlib.contextmanager
+    def worker(self, queues: Sequence[str], concurrency: int) -> Iterator[processes.Program]:
+        """Start `sentry run worker`: a Celery parent that forks its children before they get tasks."""
+        command = [*self._sentry, "run", "worker", "--concurrency", str(concurrency)]
+        command += ["--queues", ",".join(queues), "--without-gossip", "--without-mingle"]
+        with processes.running(
+            command, self.folder / "worker.log", environment=self._environment()
+        ) as program:
+            program.wait_for(lambda: " ready." in program.said(), "the worker")
+            yield program
+
+    @property
+    def _sentry(self) -> list[str]:
+        """Sentry's command line."""
+        return [str(environment.HOME / "bin" / "sentry")]
+
+    def _environment(self) -> dict[str, str]:
+        """What Sentry's processes find in their environment."""
+        return {
+            **os.environ,
+            "SENTRY_CONF": str(self.folder),
+            "PYTHONPATH": str(environment.HERE),
+            "PYTHONUNBUFFERED": "1",
+            "C_FORCE_ROOT": "1",  # Celery refuses to run as root without it
+        }
+
+
+@contextlib.contextmanager
+def database(postgresql: services.PostgreSQL, name: str) -> Iterator[str]:
+    """Create a database that Sentry's migrations have gone through, for as long as the context lasts."""
+    postgresql.create_database(name, _TEMPLATE_DATABASE)
+    try:
+        yield name
+    finally:
+        postgresql.drop_database(name)
+
+
+@contextlib.contextmanager
+def migrated_postgresql(folder: Path, redis: services.Redis) -> Iterator[services.PostgreSQL]:
+    """Run a PostgreSQL that holds the migrated database which `database` copies.
+
+    Migrating takes a minute, so its result is kept beside the environment that made it.
+
+    :param folder: For the settings of the Sentry that migrates.
+    """
+    version = subprocess.check_output([str(debian.program("postgres")), "--version"], text=True)
+    release = version.split()[2].split(".")[0]
+    archive = environment.HOME / f"postgresql-{release}.tar"
+    with environment.alone():
+        if not archive.exists():
+            with services.postgresql(save=archive) as fresh:
+                fresh.create_database(_TEMPLATE_DATABASE)
+                installation = Installation(folder, _TEMPLATE_DATABASE, Nodestore(), fresh, redis)
+                installation.run("upgrade", "--noinput", deadline=1200)
+    with services.postgresql(load=archive) as ready:
+        yield ready
