@@ -22,6 +22,7 @@ _SETTINGS = Template('''\
 """The smallest settings that Sentry 23.7.1 runs with: no Kafka, Snuba, ClickHouse or Relay."""
 
 import datetime
+import os
 
 from sentry.conf.server import *  # noqa: F403
 
@@ -43,6 +44,10 @@ BROKER_URL = "redis://127.0.0.1:$redis_port/$redis_database"
 SENTRY_NODESTORE = $nodestore
 SENTRY_NODESTORE_OPTIONS = $nodestore_options
 CELERY_IMPORTS += ("inside.worker",)  # noqa: F405
+
+# Off as in self-hosted Sentry, unless a test asks for it.
+if os.environ.get("CACHE_NODES"):
+    CACHES["nodedata"] = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}  # noqa: F405
 
 # One line for each request that the nodestore sends.
 LOGGING["handlers"]["requests"] = {"class": "logging.FileHandler", "filename": $requests}  # noqa: F405
@@ -138,7 +143,7 @@ class Installation:
         with processes.running(
             command, self.folder / "worker.log", environment=self._environment()
         ) as program:
-            program.wait_for(lambda: " ready." in program.said(), "the worker")
+            program.wait_for(lambda: "[queues]" in program.said(), "the worker")
             yield program
 
     @property
