@@ -1,0 +1,1 @@
+"""Sentry's nodestore: see `sentry_tablestore.nodestore.backend`."""
