@@ -39,3 +39,10 @@ require (
 	golang.org/x/text v0.14.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
 )
+
+// The service's SDK is maintained as v1.x. These two are code of 2019 with a higher number: without the
+// exclusion every update would go back to them.
+exclude (
+	github.com/aliyun/aliyun-tablestore-go-sdk v4.1.2+incompatible
+	github.com/aliyun/aliyun-tablestore-go-sdk v4.1.3+incompatible
+)

@@ -148,12 +148,13 @@ const (
 )
 
 // Filter compares one column with a value. PassIfMissing says whether
-// a row without that column passes.
+// a row without that column passes. With And, both must pass.
 type Filter struct {
 	Column        string
 	Comparator    Comparator
 	Value         any
 	PassIfMissing bool
+	And           *Filter
 }
 
 // TableDescription is a table as DescribeTable tells it and CreateTable takes it.

@@ -1,0 +1,86 @@
+package tablestore
+
+import (
+	"errors"
+	"net/url"
+	"strings"
+	"unicode"
+)
+
+// Bounds of foreign text in messages, in characters.
+const (
+	maxForeign = 200  // whatever a server or a library says
+	maxMessage = 1000 // what the service says about its error
+)
+
+// printable makes text fit for one line of a log: printable characters only, at most limit of them.
+func printable(text string, limit int) string {
+	simple := len(text) <= limit
+	for i := 0; simple && i < len(text); i++ {
+		simple = text[i] >= ' ' && text[i] <= '~'
+	}
+	if simple {
+		return strings.TrimSpace(text)
+	}
+	var b strings.Builder
+	n := 0
+	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) || unicode.IsSpace(r) || r == unicode.ReplacementChar }) {
+		if n > 0 {
+			b.WriteByte(' ')
+			n++
+		}
+		for _, r := range word {
+			if n >= limit {
+				return b.String() + "…"
+			}
+			b.WriteRune(r)
+			n++
+		}
+	}
+	return b.String()
+}
+
+// redacted stands where a credential was.
+const redacted = "[redacted]"
+
+// redactor removes credentials from text that leaves this package. The zero value removes nothing.
+type redactor struct{ secrets []string }
+
+func newRedactor(secrets ...string) redactor {
+	var r redactor
+	for _, secret := range secrets {
+		if secret == "" {
+			continue
+		}
+		r.secrets = append(r.secrets, secret)
+		for _, escaped := range []string{url.QueryEscape(secret), url.PathEscape(secret)} {
+			if escaped != secret {
+				r.secrets = append(r.secrets, escaped)
+			}
+		}
+	}
+	return r
+}
+
+// foreign is text that came from outside, fit for a message. Credentials go before it is cut, or
+// half of one could stay.
+func (r redactor) foreign(text string) string { return printable(r.text(text), maxForeign) }
+
+func (r redactor) text(text string) string {
+	for _, secret := range r.secrets {
+		text = strings.ReplaceAll(text, secret, redacted)
+	}
+	return text
+}
+
+// cause returns the error itself, or only its redacted text when that holds a credential.
+func (r redactor) cause(err error) error {
+	if err == nil {
+		return nil
+	}
+	text := err.Error()
+	if clean := r.text(text); clean != text {
+		return errors.New(clean)
+	}
+	return err
+}
