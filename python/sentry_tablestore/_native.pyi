@@ -1,27 +1,27 @@
 """The engine: Go behind the C API of CPython, built for the limited API of 3.6 (`cp36-abi3`).
 
-Private to this package, which loads it by `sentry_tablestore.loader` and never by an `import` statement:
-the Go runtime does not survive a fork, so each process needs a copy of its own.
+Private to this package, which loads it by `sentry_tablestore.loader` and never by an `import`
+statement: the Go runtime does not survive a fork, so each process needs a copy of its own.
 
 Conventions of every operation:
 
-- Ids are `str`, values `bytes`; nothing else is taken (the limited API of 3.6 has no buffer protocol).
-- `project_level` and `client_level` are the least `logging` levels of which records are wanted: those of
-  the loggers of this project and of the client.
-- The result is `(status, result, logs)`. Status 0: `result` is the operation's own. Status 1: `result` is
-  an error, a JSON object as `bytes` with the keys `kind`, `operation`, `table`, `code`, `message`,
+- Ids are `str`, values `bytes`; nothing else is taken (the limited API of 3.6 has no buffer
+  protocol).
+- `project_level` and `client_level` are the least `logging` levels of which records are wanted:
+  those of the loggers of this project and of the client.
+- The result is `(status, result, logs)`. Status 0: `result` is the operation's own. Status 1:
+  `result` is an error, a JSON object as `bytes` with the keys `kind`, `operation`, `table`, `code`,
+  `message`,
   `request_id`, `http_status`, `ids` and `failures`: see `sentry_tablestore.errors.from_engine`.
 - `logs` is None or a JSON array `[{"logger": "project" or "client", "level": 10, "message": "…"}]`.
-- The interpreter lock is released while the engine works. An exception raised by a signal handler comes
-  out of the call within 100 ms; the abandoned request ends by itself.
+- The interpreter lock is released while the engine works. An exception raised by a signal handler
+  comes out of the call within 100 ms; the abandoned request ends by itself.
 - RuntimeError in a forked child of the process that loaded this copy.
 """
 
-from typing import List, Optional, Tuple, Union
+_Done = tuple[int, bytes | None, bytes | None]
 
-_Done = Tuple[int, Optional[bytes], Optional[bytes]]
-
-def open(options: bytes) -> Tuple[int, Union[int, bytes], Optional[bytes]]:
+def open(options: bytes) -> tuple[int, int | bytes, bytes | None]:
     """Give the handle of the client with these options; the same text gives the same shared client.
 
     :param options: JSON object with `end_point`, `instance`, `table`, `access_key_id`,
@@ -37,8 +37,8 @@ def get(handle: int, id: str, project_level: int, client_level: int) -> _Done:
     """Give the node's bytes, or None when there is no such node."""
 
 def get_many(
-    handle: int, ids: List[str], project_level: int, client_level: int
-) -> Tuple[int, Union[List[Optional[bytes]], bytes], Optional[bytes]]:
+    handle: int, ids: list[str], project_level: int, client_level: int
+) -> tuple[int, list[bytes | None] | bytes, bytes | None]:
     """Give one item for each id, in their order, None for a missing node. Duplicates are fine."""
 
 def set(
@@ -48,8 +48,8 @@ def set(
 
 def set_many(
     handle: int,
-    ids: List[str],
-    values: List[bytes],
+    ids: list[str],
+    values: list[bytes],
     ttl_ms: int,
     project_level: int,
     client_level: int,
@@ -59,7 +59,7 @@ def set_many(
 def delete(handle: int, id: str, project_level: int, client_level: int) -> _Done:
     """Delete the node; a missing one is fine."""
 
-def delete_many(handle: int, ids: List[str], project_level: int, client_level: int) -> _Done:
+def delete_many(handle: int, ids: list[str], project_level: int, client_level: int) -> _Done:
     """Delete the nodes; missing ones and duplicates are fine."""
 
 def bootstrap(handle: int, project_level: int, client_level: int) -> _Done:
@@ -70,7 +70,7 @@ def destroy(handle: int, project_level: int, client_level: int) -> _Done:
 
 def cleanup(
     handle: int, cutoff_ms: int, project_level: int, client_level: int
-) -> Tuple[int, Union[int, bytes], Optional[bytes]]:
+) -> tuple[int, int | bytes, bytes | None]:
     """Delete what was last written before `cutoff_ms` (since 1970) and give the number of rows."""
 
 def memfd() -> int:

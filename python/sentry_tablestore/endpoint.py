@@ -18,34 +18,44 @@ def check_endpoint(given: Any) -> str:
     :raises TablestoreOptionsError: unless it is `http://` or `https://`, a host and at most a port.
     """
     if given is None or given == "":
-        raise TablestoreOptionsError("missing option end_point: the instance's address, " + _EXAMPLE)
+        raise TablestoreOptionsError(
+            "missing option end_point: the instance's address, " + _EXAMPLE
+        )
     if not isinstance(given, str):
-        raise TablestoreOptionsError("end_point must be a str, not {}".format(type(given).__name__))
+        raise TablestoreOptionsError(f"end_point must be a str, not {type(given).__name__}")
     if any(character.isspace() or not character.isprintable() for character in given):
         raise TablestoreOptionsError("end_point holds a space, a line break or a control character")
     try:
         parts = urlsplit(given)
         port = parts.port
     except ValueError:
-        raise TablestoreOptionsError("end_point is no address, or its port no number from 1 to 65535") from None
+        raise TablestoreOptionsError(
+            "end_point is no address, or its port no number from 1 to 65535"
+        ) from None
     if parts.scheme not in ("http", "https") or not given.lower().startswith(parts.scheme + "://"):
         raise TablestoreOptionsError("end_point must begin with http:// or https://, " + _EXAMPLE)
     if "@" in parts.netloc:
-        raise TablestoreOptionsError("end_point must hold no user or password: see access_key_id and access_key_secret")
+        raise TablestoreOptionsError(
+            "end_point must hold no user or password: see access_key_id and access_key_secret"
+        )
     if not parts.hostname or not _HOST.match(parts.hostname):
         raise TablestoreOptionsError("end_point has no valid host, " + _EXAMPLE)
     if port == 0 or parts.netloc.endswith(":"):
-        raise TablestoreOptionsError("end_point is no address, or its port no number from 1 to 65535")
+        raise TablestoreOptionsError(
+            "end_point is no address, or its port no number from 1 to 65535"
+        )
     if parts.path not in ("", "/") or "?" in given or "#" in given:
-        raise TablestoreOptionsError("end_point must be only scheme, host and port: nothing may follow the host, " + _EXAMPLE)
-    return "{}://{}".format(parts.scheme, parts.netloc)
+        raise TablestoreOptionsError(
+            "end_point must be only scheme, host and port: nothing may follow the host, " + _EXAMPLE
+        )
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def instance_of(end_point: str) -> Optional[str]:
     """Give the instance that an endpoint of one instance names by the first label of its host.
 
-    Those hosts are INSTANCE.REGION.ots.aliyuncs.com, INSTANCE.REGION.vpc.tablestore.aliyuncs.com and the
-    like. Any other host tells nothing: None.
+    Those hosts are INSTANCE.REGION.ots.aliyuncs.com, INSTANCE.REGION.vpc.tablestore.aliyuncs.com
+    and the like. Any other host tells nothing: None.
     """
     labels = (urlsplit(end_point).hostname or "").rstrip(".").split(".")
     if len(labels) >= 5 and labels[-2:] == ["aliyuncs", "com"]:

@@ -12,7 +12,8 @@ project_logger = logging.getLogger("sentry_tablestore.kvstore.tablestore")
 
 
 class Client:
-    """The engine's client for one set of options, shared by all threads of a process and all stores with the same.
+    """The engine's client for one set of options, shared by all threads of a process and all stores
+    with the same.
 
     Making one starts nothing: each process opens its own at its first call.
 
@@ -39,12 +40,15 @@ class Client:
                 handle,
                 *arguments,
                 project_logger.getEffectiveLevel(),
-                self._client_logger.getEffectiveLevel()
+                self._client_logger.getEffectiveLevel(),
             )
         )
 
     def close(self) -> None:
-        """Close the client in this process, for every store that shares it. The next call opens a new one."""
+        """Close the client in this process, for every store that shares it.
+
+        The next call opens a new one.
+        """
         process = loader.current()
         if process is None:
             return

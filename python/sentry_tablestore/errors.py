@@ -3,34 +3,36 @@
 ::
 
     TablestoreError
-    ├── TablestoreOptionsError        an option is wrong                      also ValueError
-    ├── TablestoreInvalidIDError      the id can be no primary key            also ValueError
-    ├── TablestoreValueTooLargeError  the value exceeds 64 MiB                also ValueError
+    ├── TablestoreOptionsError          an option is wrong; ValueError
+    ├── TablestoreInvalidIDError        the id can be no primary key; ValueError
+    ├── TablestoreValueTooLargeError    the value exceeds 64 MiB; ValueError
     ├── TablestoreCorruptionError
-    │   ├── TablestoreCorruptRowError     the row is there and cannot be decoded
-    │   └── TablestoreCorruptAnswerError  answers kept failing their checks
+    │   ├── TablestoreCorruptRowError   the row is there and cannot be decoded
+    │   └── TablestoreCorruptAnswerErroranswers kept failing their checks
     ├── TablestoreAccessError
-    │   ├── TablestoreAuthenticationError  the key, the secret, the token or the clock is wrong
-    │   └── TablestorePermissionError      the key may not do this
+    │   ├── TablestoreAuthenticationErrorthe key, its secret, the token or the clock is wrong
+    │   └── TablestorePermissionError   the key may not do this
     ├── TablestoreTableError
-    │   ├── TablestoreTableMissingError   the table has not been created
-    │   ├── TablestoreTableMismatchError  the table has another shape
-    │   └── TablestoreTableNotReadyError  the table was created a moment ago
-    ├── TablestoreUnavailableError    the service failed                      also ServiceUnavailable
-    │   ├── TablestoreThrottledError      the service asked to slow down
-    │   └── TablestoreConnectionError     it could not be reached             also ConnectionError
-    ├── TablestoreTimeoutError        no answer in time                       also DeadlineExceeded, TimeoutError
-    ├── TablestorePartialError        rows of a batch failed for different reasons
-    ├── TablestoreServiceError        any other code of the service
-    ├── TablestoreClosedError         the client was closed during the call
-    ├── TablestoreLoadError           the engine could not be loaded          also ImportError
-    └── TablestoreInternalError       a defect of this package; the engine goes on
+    │   ├── TablestoreTableMissingError the table has not been created
+    │   ├── TablestoreTableMismatchErrorthe table has another shape
+    │   └── TablestoreTableNotReadyErrorit was created a moment ago; Unavailable too
+    ├── TablestoreUnavailableError      the service failed; ServiceUnavailable
+    │   ├── TablestoreThrottledError    the service asked to slow down
+    │   └── TablestoreConnectionError   it could not be reached; ConnectionError
+    ├── TablestoreTimeoutError          no answer in time; DeadlineExceeded, TimeoutError
+    ├── TablestorePartialError          rows of a batch failed for different reasons
+    ├── TablestoreServiceError          any other code of the service
+    ├── TablestoreClosedError           the client was closed during the call
+    ├── TablestoreLoadError             the engine could not be loaded; ImportError
+    └── TablestoreInternalError         a defect of this package; the engine goes on
 
-`ServiceUnavailable` and `DeadlineExceeded` are those of `google.api_core.exceptions`, where that package can
-be imported: they are what Sentry retries on. What is temporary has been retried by the engine until
-the deadline before it is raised.
+After the semicolon: what it also is an instance of.
+`ServiceUnavailable` and `DeadlineExceeded` are those of `google.api_core.exceptions`, where that
+package can be imported: they are what Sentry retries on. What is temporary has been retried by the
+engine until the deadline before it is raised.
 
-No text of an exception holds a credential or a value. An argument of a wrong type is a TypeError as everywhere.
+No text of an exception holds a credential or a value. An argument of a wrong type is a TypeError as
+everywhere.
 """
 
 import json
@@ -39,7 +41,7 @@ from typing import Any, Dict, List, NamedTuple, Sequence, Tuple, Type
 try:
     from google.api_core.exceptions import DeadlineExceeded as _DeadlineExceeded
     from google.api_core.exceptions import ServiceUnavailable as _ServiceUnavailable
-except Exception:  # its protobuf modules raise TypeError and others when versions do not fit
+except Exception:  # noqa: BLE001 - protobuf raises TypeError and others when versions do not fit
 
     class _ServiceUnavailable(Exception):  # type: ignore[no-redef]
         """Stands where google.api_core has a base class; never raised itself."""
@@ -88,7 +90,7 @@ class TablestoreError(Exception):
         request_id: str = "",
         http_status: int = 0,
         ids: Sequence[str] = (),
-        failures: Sequence[Failure] = ()
+        failures: Sequence[Failure] = (),
     ) -> None:
         super().__init__(message)
         # After the base's: those of google.api_core set some of the same names.
@@ -105,14 +107,14 @@ class TablestoreError(Exception):
         """Say everything on one line, and what to do about it."""
         where = self.operation
         if self.table:
-            where += " on table '{}'".format(self.table) if where else "table '{}'".format(self.table)
+            where += f" on table '{self.table}'" if where else f"table '{self.table}'"
         parts = [part for part in (where, self.code, _one_line(self.message)) if part]
         text = ": ".join(parts) or type(self).__name__
         answer = []
         if self.http_status:
-            answer.append("HTTP {}".format(self.http_status))
+            answer.append(f"HTTP {self.http_status}")
         if self.request_id:
-            answer.append("request id {}".format(self.request_id))
+            answer.append(f"request id {self.request_id}")
         if self.ids:
             answer.append(_some(self.ids))
         if answer:
@@ -122,14 +124,23 @@ class TablestoreError(Exception):
         return text
 
     def __repr__(self) -> str:
-        return "{}({!r})".format(type(self).__name__, str(self))
+        return f"{type(self).__name__}({str(self)!r})"
 
     def __reduce__(self) -> Tuple[Any, ...]:
         return _rebuild, (type(self), dict(self._fields()))
 
     def _fields(self) -> List[Tuple[str, Any]]:
         """The constructor's arguments that make an equal exception."""
-        names = ("message", "operation", "table", "code", "request_id", "http_status", "ids", "failures")
+        names = (
+            "message",
+            "operation",
+            "table",
+            "code",
+            "request_id",
+            "http_status",
+            "ids",
+            "failures",
+        )
         return [(name, getattr(self, name)) for name in names]
 
 
@@ -159,14 +170,16 @@ class TablestoreCorruptRowError(TablestoreCorruptionError):
     """The row is there and cannot be decoded."""
 
     kind = "corrupt_row"
-    advice = "The row was damaged or written by another program: look at its columns, or delete the node."
+    advice = "The row was damaged or another program wrote it: look at its columns, or delete it."
 
 
 class TablestoreCorruptAnswerError(TablestoreCorruptionError):
     """Answers kept failing their checks (MD5, signature, shape) until the deadline."""
 
     kind = "corrupt_answer"
-    advice = "Something between here and the service alters answers: look for a proxy, or use https."
+    advice = (
+        "Something between here and the service alters answers: look for a proxy, or use https."
+    )
 
 
 class TablestoreAccessError(TablestoreError):
@@ -178,7 +191,8 @@ class TablestoreAuthenticationError(TablestoreAccessError):
 
     kind = "authentication"
     advice = (
-        "Check access_key_id, access_key_secret, sts_token, region and instance, and this machine's clock."
+        "Check the options access_key_id, access_key_secret, sts_token, region and instance, "
+        "and this machine's clock."
     )
 
 
@@ -242,7 +256,10 @@ class TablestoreTimeoutError(TablestoreError, _DeadlineExceeded, TimeoutError):
     """No answer came before the deadline; a write may or may not have been applied."""
 
     kind = "timeout"
-    advice = "Try again, or raise the option timeout; a write may have been applied, and may be repeated."
+    advice = (
+        "Try again, or raise the option timeout. "
+        "A write may have been applied; repeating it does no harm."
+    )
 
 
 class TablestorePartialError(TablestoreError):
@@ -291,7 +308,8 @@ _BY_KIND = _leaves(TablestoreError)
 def from_engine(text: bytes) -> TablestoreError:
     """Make the exception of an error that the engine told.
 
-    :param text: JSON object with `kind` (the exception's `kind`), `operation`, `table`, `code`, `message`,
+    :param text: JSON object with `kind` (the exception's `kind`), `operation`, `table`, `code`,
+        `message`,
         `request_id`, `http_status`, `ids` and `failures`, the last two being null or lists. A
         kind that is not known here makes a TablestoreInternalError that names it.
     """
@@ -300,7 +318,9 @@ def from_engine(text: bytes) -> TablestoreError:
     cls = _BY_KIND.get(error.get("kind"))
     if cls is None:
         cls = TablestoreInternalError
-        message = "the engine told of an unknown kind of error, {!r}: {}".format(error.get("kind"), message)
+        message = "the engine told of an unknown kind of error, {!r}: {}".format(
+            error.get("kind"), message
+        )
     return cls(
         message,
         operation=error.get("operation") or "",
@@ -317,7 +337,7 @@ def from_engine(text: bytes) -> TablestoreError:
 
 
 def _rebuild(cls: Type[TablestoreError], fields: Dict[str, Any]) -> TablestoreError:
-    """Unpickle: the constructor takes keywords, which the pickling of exceptions knows nothing of."""
+    """Unpickle: the pickling of exceptions itself knows nothing of keyword arguments."""
     return cls(**fields)
 
 
@@ -330,7 +350,5 @@ def _some(ids: Sequence[str]) -> str:
     shown = ", ".join(repr(id) for id in ids[:_SHOWN_IDS])
     more = len(ids) - _SHOWN_IDS
     return "{} {}{}".format(
-        "id" if len(ids) == 1 else "ids", shown, " and {} more".format(more) if more > 0 else ""
+        "id" if len(ids) == 1 else "ids", shown, f" and {more} more" if more > 0 else ""
     )
-
-

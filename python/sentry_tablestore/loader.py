@@ -1,14 +1,16 @@
 """Which copy of the engine a process uses, and how it gets it.
 
-The engine is a Go runtime. It does not survive `fork`: a child that calls into it hangs for ever. So
+The engine is a Go runtime. It does not survive `fork`: a child that calls into it hangs for ever.
+So
 
 - nothing is loaded before the first operation of a process;
 - the first process to need it loads the extension module from its file;
-- a child of a process that did so loads a copy of its own: the file's bytes in an anonymous memory file are
-  another file to the dynamic linker, and so a fresh runtime. The parent's copy stays mapped, and is never called or freed.
+- a child of a process that did so loads a copy of its own: the file's bytes in an anonymous memory
+  file are another file to the dynamic linker, and so a fresh runtime. The parent's copy stays
+  mapped, and is never called or freed.
 
-Signals are blocked in the loading thread while the library starts its threads, which inherit that mask: a
-handler of Python's must never run on a thread of Go's.
+Signals are blocked in the loading thread while the library starts its threads, which inherit that
+mask: a handler of Python's must never run on a thread of Go's.
 
 There is no `os.register_at_fork` on CPython 3.6, so each call compares the process's id.
 """
@@ -41,7 +43,7 @@ class Process:
     :ivar lock: Held while loading and while opening a handle.
     """
 
-    __slots__ = ("pid", "native", "handles", "lock", "loading", "ancestor", "children")
+    __slots__ = ("ancestor", "children", "handles", "loading", "lock", "native", "pid")
 
     def __init__(self, pid: int, ancestor: "Optional[Process]") -> None:
         self.pid = pid
@@ -68,7 +70,7 @@ class Process:
         return self.native
 
     def _inherited(self) -> bool:
-        """Whether the library is, or may be half, mapped already by a process that this one was forked from."""
+        """Whether a process that this one was forked from has mapped the library, or half of it."""
         ancestor = self.ancestor
         while ancestor is not None:
             if ancestor.loading:
@@ -79,13 +81,14 @@ class Process:
     def _keep(self, path: str) -> None:
         """Load the library at this path and make it this process's."""
         with _signals_blocked():
-            # Before anything is mapped: a fork from another thread may come at any moment from here on.
+            # Before anything is mapped: a fork from another thread may come at any moment from here
+            # on.
             self.loading = True
             try:
                 self.native = _import(path)
             except ImportError as error:
                 raise TablestoreLoadError(
-                    "the engine does not load on this machine: {}".format(error), operation="load"
+                    f"the engine does not load on this machine: {error}", operation="load"
                 ) from error
 
     def _private_copy(self) -> None:
@@ -97,7 +100,8 @@ class Process:
                 with contextlib.closing(_Descriptor(make())) as copy:
                     _copy(source, copy.number)
                     # The dynamic linker knows libraries by name before it looks at files, and the
-                    # number may be that of an ancestor's copy: a longer path each time is a new name.
+                    # number may be that of an ancestor's copy: a longer path each time is a new
+                    # name.
                     self._keep("/proc/self/fd/{}{}".format("./" * next(_copies), copy.number))
                     return
             except (OSError, TablestoreLoadError) as error:
@@ -109,12 +113,16 @@ class Process:
         except (OSError, TablestoreLoadError) as error:
             failed.append(str(error))
             raise TablestoreLoadError(
-                "no private copy of the engine could be made for this forked process: " + "; ".join(failed),
+                "no private copy of the engine could be made for this forked process: "
+                + "; ".join(failed),
                 operation="load",
             ) from error
 
     def _memory_files(self) -> Iterator[Callable[[], int]]:
-        """Give the ways to an anonymous memory file. The engine's own needs no Python newer than 3.6."""
+        """Give the ways to an anonymous memory file.
+
+        The engine's own needs no Python newer than 3.6.
+        """
         ancestor: Optional[Process] = self
         while ancestor is not None:
             if ancestor.native is not None:
@@ -153,7 +161,10 @@ def current() -> Optional[Process]:
 
 
 def _enter_child(inherited: Process) -> Process:
-    """Begin anew in a forked child. The inherited lock may be held by a thread that is not here: it is never touched."""
+    """Begin anew in a forked child.
+
+    The inherited lock may be held by a thread that is not here: it is never touched.
+    """
     global _current
     child = Process(os.getpid(), inherited)
     # Two threads of the child may come here at once. `setdefault` of a dict is atomic.
@@ -168,8 +179,8 @@ def _file() -> str:
         if os.path.exists(path):
             return path
     raise TablestoreLoadError(
-        "there is no engine in the installed package ({}): it was removed or replaced while this process ran, or "
-        "it is not built for this machine; install a wheel of sentry-tablestore for it".format(folder),
+        f"there is no engine in the installed package ({folder}): it was removed while this "
+        "process ran, or it was not built; install a wheel of sentry-tablestore for this machine",
         operation="load",
     )
 
@@ -177,8 +188,8 @@ def _file() -> str:
 def _import(path: str) -> Any:
     """Import the extension module from this file.
 
-    Without `sys.modules` and the locks of the import system: a forked child must not find its parent's
-    module, nor wait for a lock whose holder was not forked.
+    Without `sys.modules` and the locks of the import system: a forked child must not find its
+    parent's module, nor wait for a lock whose holder was not forked.
     """
     loader = ExtensionFileLoader(NAME, path)
     spec = spec_from_file_location(NAME, path, loader=loader)
@@ -189,7 +200,8 @@ def _import(path: str) -> Any:
 
 @contextlib.contextmanager
 def _signals_blocked() -> Iterator[None]:
-    # Asked for first: the call that blocks may itself raise from a handler, and the old mask be lost.
+    # Asked for first: the call that blocks may itself raise from a handler, and the old mask be
+    # lost.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
         signal.pthread_sigmask(signal.SIG_BLOCK, range(1, signal.NSIG))
@@ -209,7 +221,10 @@ class _Descriptor:
 
 
 def _copy(source: str, target: int) -> None:
-    """Copy a file in a loop. `sendfile` may stop short on a signal, and a short library dies later with SIGBUS."""
+    """Copy a file in a loop.
+
+    `sendfile` may stop short on a signal, and a short library dies later with SIGBUS.
+    """
     with open(source, "rb", buffering=0) as file:
         while True:
             chunk = memoryview(file.read(_CHUNK))

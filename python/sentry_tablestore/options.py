@@ -9,7 +9,7 @@
 | `sts_token` | the token of a temporary key | environment variable, with a key from there |
 | `region` | signs requests with V4 for this region, such as `cn-hangzhou` | none: V2 |
 | `default_ttl` | how long a value lives, a `timedelta` | None: for ever |
-| `automatic_expiry` | `default_ttl` is the table's own TimeToLive: whole seconds, at least a day | False |
+| `automatic_expiry` | `default_ttl` is the table's TimeToLive: whole seconds, from a day | False |
 | `compression` | of new values: False/None, True or `'zlib'`, `'zstd'` | False |
 | `timeout` | seconds that a call may take with all its attempts | 10 |
 | `max_connection` | requests in flight at once, in one process | 64 |
@@ -17,8 +17,9 @@
 | `logger_name` | logger of the requests | `tablestore-client` |
 
 The environment variables are `ALIBABA_CLOUD_ACCESS_KEY_ID`, `ALIBABA_CLOUD_ACCESS_KEY_SECRET` and
-`ALIBABA_CLOUD_SECURITY_TOKEN`. `socket_timeout`, the Python SDK's limit of one attempt, is taken for `timeout`
-where that is not given. The SDK's other options mean nothing here and are named in one warning.
+`ALIBABA_CLOUD_SECURITY_TOKEN`. `socket_timeout`, the Python SDK's limit of one attempt, is taken
+for `timeout` where that is not given. The SDK's other options mean nothing here and are named in
+one warning.
 """
 
 import difflib
@@ -83,8 +84,8 @@ _MAX_CAPACITY_UNITS = 100000
 _MAX_TIMEOUT = 86400
 
 _TABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}\Z")
-# The service wants 3 to 16 letters, digits and hyphens. Only what could never be a header is refused
-# here, so that the service stays the judge of its names.
+# The service wants 3 to 16 letters, digits and hyphens. Only what could never be a header is
+# refused here, so that the service stays the judge of its names.
 _INSTANCE_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,62}[A-Za-z0-9])?\Z")
 _REGION = re.compile(r"[A-Za-z0-9-]{1,64}\Z")
 _CREDENTIAL = re.compile(r"[\x21-\x7e]+\Z")
@@ -108,7 +109,9 @@ class Secret:
         return "<secret>"
 
     def __reduce__(self) -> Any:
-        raise TypeError("credentials cannot be pickled or copied: make the store from its options where it is used")
+        raise TypeError(
+            "credentials cannot be pickled or copied: make the store anew from its options"
+        )
 
 
 class Options:
@@ -134,7 +137,9 @@ class Options:
         self.reserved_throughput = _reserved_throughput(given.get("reserved_throughput"))
         self.logger_name = given.get("logger_name") or DEFAULT_LOGGER_NAME
         if not isinstance(self.logger_name, str):
-            raise TablestoreOptionsError("logger_name must be a str, not {}".format(_type(self.logger_name)))
+            raise TablestoreOptionsError(
+                f"logger_name must be a str, not {_type(self.logger_name)}"
+            )
         _warn_of_the_meaningless(given)
 
     def to_engine(self, automatic_expiry: bool) -> Secret:
@@ -158,14 +163,23 @@ class Options:
         return Secret(json.dumps(fields, sort_keys=True))
 
     def __repr__(self) -> str:
-        shown = ("end_point", "instance", "table", "region", "default_ttl", "automatic_expiry", "compression")
-        return "Options({})".format(", ".join("{}={!r}".format(name, getattr(self, name)) for name in shown))
+        shown = (
+            "end_point",
+            "instance",
+            "table",
+            "region",
+            "default_ttl",
+            "automatic_expiry",
+            "compression",
+        )
+        return "Options({})".format(", ".join(f"{name}={getattr(self, name)!r}" for name in shown))
 
 
 def check_time_to_live(ttl: Optional[timedelta]) -> None:
     """Refuse a `default_ttl` that the table itself cannot keep.
 
-    :raises TablestoreOptionsError: for None, less than a day, parts of a second, over 2**31 - 1 seconds.
+    :raises TablestoreOptionsError: for None, less than a day, parts of a second, over 2**31 - 1
+        seconds.
     """
     if ttl is None:
         raise TablestoreOptionsError(
@@ -173,8 +187,8 @@ def check_time_to_live(ttl: Optional[timedelta]) -> None:
         )
     if ttl.microseconds or not _MIN_TIME_TO_LIVE <= ttl <= _MAX_TIME_TO_LIVE:
         raise TablestoreOptionsError(
-            "default_ttl with automatic_expiry must be whole seconds, at least 86,400 (a day, the service's limit) "
-            "and at most 2,147,483,647, not {} seconds".format(ttl.total_seconds())
+            "default_ttl with automatic_expiry must be whole seconds, at least 86,400 (a day, the "
+            f"service's limit) and at most 2,147,483,647, not {ttl.total_seconds()} seconds"
         )
 
 
@@ -188,8 +202,10 @@ def _check_names(given: Mapping[str, Any]) -> None:
         if name in KNOWN or name in WITHOUT_MEANING:
             continue
         nearest = difflib.get_close_matches(str(name), KNOWN, n=1)
-        hint = "did you mean '{}'?".format(nearest[0]) if nearest else "known are: {}".format(", ".join(KNOWN))
-        raise TablestoreOptionsError("unknown option '{}': {}".format(name, hint))
+        hint = (
+            f"did you mean '{nearest[0]}'?" if nearest else "known are: {}".format(", ".join(KNOWN))
+        )
+        raise TablestoreOptionsError(f"unknown option '{name}': {hint}")
 
 
 def _warn_of_the_meaningless(given: Mapping[str, Any]) -> None:
@@ -198,34 +214,44 @@ def _warn_of_the_meaningless(given: Mapping[str, Any]) -> None:
     if names and names not in _warned:
         _warned.add(names)
         logger.warning(
-            "These options were for the tablestore SDK, mean nothing here and are ignored: %s", ", ".join(names)
+            "These options were for the tablestore SDK, mean nothing here and are ignored: %s",
+            ", ".join(names),
         )
 
 
 def _instance(given: Any, end_point: str) -> str:
-    return _matching("instance", given, instance_of(end_point) or "sentry", _INSTANCE_NAME, _INSTANCE_RULE)
+    return _matching(
+        "instance", given, instance_of(end_point) or "sentry", _INSTANCE_NAME, _INSTANCE_RULE
+    )
 
 
 def _matching(name: str, given: Any, default: str, pattern: Any, rule: str) -> str:
     if given is None or given == "":
         return default
     if not isinstance(given, str):
-        raise TablestoreOptionsError("{} must be a str, not {}".format(name, _type(given)))
+        raise TablestoreOptionsError(f"{name} must be a str, not {_type(given)}")
     if not pattern.match(given):
-        raise TablestoreOptionsError("{} must be {}, not {!r}".format(name, rule, given))
+        raise TablestoreOptionsError(f"{name} must be {rule}, not {given!r}")
     return given
 
 
 def _credentials(given: Mapping[str, Any]) -> Tuple[Secret, Secret, Secret]:
     missing: List[str] = []
     found: Dict[str, Secret] = {}
-    for name, variable in (("access_key_id", KEY_ID_VARIABLE), ("access_key_secret", KEY_SECRET_VARIABLE)):
+    for name, variable in (
+        ("access_key_id", KEY_ID_VARIABLE),
+        ("access_key_secret", KEY_SECRET_VARIABLE),
+    ):
         if given.get(name) or os.environ.get(variable):
             found[name] = _credential(name, given.get(name), variable)
         else:
-            missing.append("{} (or {} in the environment)".format(name, variable))
+            missing.append(f"{name} (or {variable} in the environment)")
     if missing:
-        hint = "; credentials_provider is not used here" if given.get("credentials_provider") is not None else ""
+        hint = (
+            "; credentials_provider is not used here"
+            if given.get("credentials_provider") is not None
+            else ""
+        )
         raise TablestoreOptionsError("missing option {}{}".format(" and ".join(missing), hint))
     token = Secret("")
     # A token belongs to one key: the environment's must not go with a key of the options.
@@ -237,13 +263,13 @@ def _credentials(given: Mapping[str, Any]) -> Tuple[Secret, Secret, Secret]:
 
 def _credential(name: str, given: Any, variable: str) -> Secret:
     """Check a credential without ever putting it into a message."""
-    source = name if given else "{} in the environment".format(variable)
+    source = name if given else f"{variable} in the environment"
     text = given or os.environ[variable]
     if not isinstance(text, str):
-        raise TablestoreOptionsError("{} must be a str, not {}".format(source, _type(text)))
+        raise TablestoreOptionsError(f"{source} must be a str, not {_type(text)}")
     if not _CREDENTIAL.match(text):
         raise TablestoreOptionsError(
-            "{} holds a space, a line break or another character that no access key has".format(source)
+            f"{source} holds a space, a line break or another character that no access key has"
         )
     return Secret(text)
 
@@ -252,9 +278,11 @@ def _default_ttl(given: Any) -> Optional[timedelta]:
     if given is None:
         return None
     if not isinstance(given, timedelta):
-        raise TablestoreOptionsError("default_ttl must be a datetime.timedelta, not {}".format(_type(given)))
+        raise TablestoreOptionsError(
+            f"default_ttl must be a datetime.timedelta, not {_type(given)}"
+        )
     if given < _MILLISECOND:
-        raise TablestoreOptionsError("default_ttl must be at least a millisecond, not {!r}".format(given))
+        raise TablestoreOptionsError(f"default_ttl must be at least a millisecond, not {given!r}")
     return given
 
 
@@ -262,7 +290,7 @@ def _boolean(name: str, given: Any) -> bool:
     if given is None:
         return False
     if not isinstance(given, bool):
-        raise TablestoreOptionsError("{} must be True or False, not {!r}".format(name, given))
+        raise TablestoreOptionsError(f"{name} must be True or False, not {given!r}")
     return given
 
 
@@ -274,7 +302,7 @@ def _compression(given: Any) -> str:
     if given in ("zlib", "zstd"):
         return str(given)
     raise TablestoreOptionsError(
-        "compression must be False or None, True or 'zlib', or 'zstd', not {!r}".format(given)
+        f"compression must be False or None, True or 'zlib', or 'zstd', not {given!r}"
     )
 
 
@@ -287,7 +315,7 @@ def _timeout(given: Mapping[str, Any]) -> float:
         number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
         if not number or not math.isfinite(seconds) or not 0 < seconds <= _MAX_TIMEOUT:
             raise TablestoreOptionsError(
-                "{} must be seconds, above 0 and at most 86,400, not {!r}".format(name, seconds)
+                f"{name} must be seconds, above 0 and at most 86,400, not {seconds!r}"
             )
         return float(seconds)
     return float(DEFAULT_TIMEOUT)
@@ -297,24 +325,31 @@ def _max_connection(given: Any) -> int:
     if given is None:
         return DEFAULT_MAX_CONNECTION
     if not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= 65535:
-        raise TablestoreOptionsError("max_connection must be an int from 1 to 65535, not {!r}".format(given))
+        raise TablestoreOptionsError(
+            f"max_connection must be an int from 1 to 65535, not {given!r}"
+        )
     return given
 
 
 def _reserved_throughput(given: Any) -> Tuple[int, int]:
-    """Take two ints, or an object of the shape of the SDK's ReservedThroughput(CapacityUnit(read, write))."""
+    """Take two ints, or an SDK's ReservedThroughput(CapacityUnit(read, write))."""
     if given is None:
         return 0, 0
     unit = getattr(given, "capacity_unit", None)
-    pair = (getattr(unit, "read", None), getattr(unit, "write", None)) if unit is not None else given
+    pair = (
+        (getattr(unit, "read", None), getattr(unit, "write", None)) if unit is not None else given
+    )
     if (
         isinstance(pair, (tuple, list))
         and len(pair) == 2
-        and all(isinstance(n, int) and not isinstance(n, bool) and 0 <= n <= _MAX_CAPACITY_UNITS for n in pair)
+        and all(
+            isinstance(n, int) and not isinstance(n, bool) and 0 <= n <= _MAX_CAPACITY_UNITS
+            for n in pair
+        )
     ):
         return pair[0], pair[1]
     raise TablestoreOptionsError(
-        "reserved_throughput must be two ints (read, write) from 0 to 100,000, not {!r}".format(given)
+        f"reserved_throughput must be two ints (read, write) from 0 to 100,000, not {given!r}"
     )
 
 

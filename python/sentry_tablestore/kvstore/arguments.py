@@ -17,14 +17,17 @@ def checked_id(key: Any) -> str:
     """Give the id.
 
     :raises TypeError: unless it is a str.
-    :raises TablestoreInvalidIDError: for an empty id, over 1,024 bytes of UTF-8, or one with lone surrogates.
+    :raises TablestoreInvalidIDError: for an empty id, over 1,024 bytes of UTF-8, or one with lone
+        surrogates.
     """
     if not isinstance(key, str):
-        raise TypeError("an id must be a str, not {}".format(type(key).__name__))
+        raise TypeError(f"an id must be a str, not {type(key).__name__}")
     try:
         size = len(key.encode("utf-8"))
     except UnicodeEncodeError:
-        raise TablestoreInvalidIDError("the id {!a} holds a lone surrogate and is no valid text".format(key)) from None
+        raise TablestoreInvalidIDError(
+            f"the id {key!a} holds a lone surrogate and is no valid text"
+        ) from None
     if not 0 < size <= MAX_ID_BYTES:
         raise TablestoreInvalidIDError(
             "an id must be 1 to {:,} bytes of UTF-8, and this one is {:,}: {!a}".format(
@@ -40,7 +43,7 @@ def checked_ids(keys: Iterable[Any]) -> List[str]:
     :raises TypeError: for a single str, whose characters would be taken for ids.
     """
     if isinstance(keys, (str, bytes)):
-        raise TypeError("ids must be a sequence of str, not one {}".format(type(keys).__name__))
+        raise TypeError(f"ids must be a sequence of str, not one {type(keys).__name__}")
     return list(dict.fromkeys(checked_id(key) for key in keys))
 
 
@@ -53,7 +56,7 @@ def checked_value(value: Any) -> bytes:
         return value
     if isinstance(value, (bytearray, memoryview)):
         return bytes(value)
-    raise TypeError("a value must be bytes, not {}".format(type(value).__name__))
+    raise TypeError(f"a value must be bytes, not {type(value).__name__}")
 
 
 def ttl_milliseconds(ttl: Optional[timedelta]) -> int:
@@ -65,9 +68,9 @@ def ttl_milliseconds(ttl: Optional[timedelta]) -> int:
     if ttl is None:
         return NO_TTL
     if not isinstance(ttl, timedelta):
-        raise TypeError("a ttl must be a datetime.timedelta or None, not {}".format(type(ttl).__name__))
+        raise TypeError(f"a ttl must be a datetime.timedelta or None, not {type(ttl).__name__}")
     if ttl < _MILLISECOND:
-        raise ValueError("a ttl must be at least a millisecond, not {!r}".format(ttl))
+        raise ValueError(f"a ttl must be at least a millisecond, not {ttl!r}")
     return ttl // _MILLISECOND
 
 
@@ -75,10 +78,11 @@ def cutoff_milliseconds(cutoff: datetime) -> int:
     """Give a moment in milliseconds since 1970.
 
     :raises TypeError: unless it is a datetime.
-    :raises ValueError: for one without a time zone: which rows to delete must not depend on the machine's.
+    :raises ValueError: for one without a time zone: which rows to delete must not depend on the
+        machine's.
     """
     if not isinstance(cutoff, datetime):
-        raise TypeError("a cutoff must be a datetime.datetime, not {}".format(type(cutoff).__name__))
+        raise TypeError(f"a cutoff must be a datetime.datetime, not {type(cutoff).__name__}")
     if cutoff.utcoffset() is None:
-        raise ValueError("a cutoff must have a time zone: {!r}".format(cutoff))
+        raise ValueError(f"a cutoff must have a time zone: {cutoff!r}")
     return (cutoff - _EPOCH) // _MILLISECOND

@@ -16,12 +16,14 @@ Value = Union[bytes, bytearray, memoryview]
 class TablestoreKVStorage:
     """A mapping of ids (str) to values (bytes), kept in one table.
 
-    Constructing it checks the options and starts nothing. The first operation of each process opens the
-    engine's client, which all threads and all stores with the same options share. A forked child gets a client of its own.
+    Constructing it checks the options and starts nothing. The first operation of each process opens
+    the engine's client, which all threads and all stores with the same options share. A forked
+    child gets a client of its own.
 
-    A read that finds nothing gives nothing; a read that fails raises. A write that returned is durable; one
-    that raised may be repeated. Every operation ends within the option `timeout` (seconds, over all
-    attempts), except `bootstrap`, which waits for a new table, and `cleanup`, which takes it for each request.
+    A read that finds nothing gives nothing; a read that fails raises. A write that returned is
+    durable; one that raised may be repeated. Every operation ends within the option `timeout`
+    (seconds, over all attempts), except `bootstrap`, which waits for a new table, and `cleanup`,
+    which takes it for each request.
 
     >>> store = TablestoreKVStorage(
     ...     instance="sentry",
@@ -31,14 +33,17 @@ class TablestoreKVStorage:
     ...     compression="zstd",
     ... )
 
-    :param instance: Name of the instance; None takes it from an instance endpoint's host, else `sentry`.
+    :param instance: Name of the instance; None takes it from an instance endpoint's host, else
+        `sentry`.
     :param table_name: Name of the table.
     :param client_options: Other options: see `sentry_tablestore.options`.
-    :param default_ttl: How long a value lives after it was written; None for ever. Reads hide what is older.
+    :param default_ttl: How long a value lives after it was written; None for ever. Reads hide what
+        is older.
     :param compression: None, "zlib" or "zstd", for new values. Reads take any.
-    :param reserved_throughput: Capacity units (read, write) for `bootstrap`, or the SDK's object of that name.
-    :param automatic_expiry: Whether the table itself drops values after `default_ttl`, as a table does that was
-        bootstrapped so. Needs whole seconds and at least a day.
+    :param reserved_throughput: Capacity units (read, write) for `bootstrap`, or the SDK's object of
+        that name.
+    :param automatic_expiry: Whether the table itself drops values after `default_ttl`, as a table
+        does that was bootstrapped so. Needs whole seconds and at least a day.
     :raises TablestoreOptionsError: naming what is wrong; also a ValueError.
     """
 
@@ -48,10 +53,10 @@ class TablestoreKVStorage:
         table_name: str,
         client_options: Optional[Mapping[str, Any]] = None,
         default_ttl: Optional[timedelta] = None,
-        compression: Union[None, bool, str] = None,
+        compression: Union[bool, str, None] = None,
         reserved_throughput: Any = None,
         *,
-        automatic_expiry: bool = False
+        automatic_expiry: bool = False,
     ) -> None:
         parameters = {
             "instance": instance,
@@ -67,7 +72,8 @@ class TablestoreKVStorage:
         except TablestoreOptionsError as error:
             refused = error
         finally:
-            # An error monitor records the local variables of every frame, and these hold the secret.
+            # An error monitor records the local variables of every frame, and these hold the
+            # secret.
             client_options = None
         if refused is not None:
             refused.__context__ = None
@@ -116,7 +122,8 @@ class TablestoreKVStorage:
         """Write many values, a mapping or pairs (key, value); of equal keys the last one counts.
 
         :param ttl: As for `set`, for each of them.
-        :raises TablestoreError: when any was not, or perhaps not, written: `failures` says which. The others were.
+        :raises TablestoreError: when any was not, or perhaps not, written: `failures` says which.
+            The others were.
         """
         pairs = items.items() if isinstance(items, Mapping) else items
         values: Dict[str, bytes] = {checked_id(key): checked_value(value) for key, value in pairs}
@@ -134,7 +141,8 @@ class TablestoreKVStorage:
     def delete_many(self, keys: Iterable[str]) -> None:
         """Delete many values; missing ones and duplicates are fine.
 
-        :raises TablestoreError: when any was not, or perhaps not, deleted: `failures` says which. The others were.
+        :raises TablestoreError: when any was not, or perhaps not, deleted: `failures` says which.
+            The others were.
         """
         ids = checked_ids(keys)
         if ids:
@@ -145,10 +153,12 @@ class TablestoreKVStorage:
 
         Waits until rows can be read. Several processes may do this at once.
 
-        :param automatic_expiry: Whether the table drops values after `default_ttl` by itself (its TimeToLive), or
-            keeps them until `cleanup`.
-        :raises TablestoreOptionsError: for `automatic_expiry` with a `default_ttl` that no table can have.
-        :raises TablestoreTableMismatchError: when a table of that name has another primary key; it is left as it is.
+        :param automatic_expiry: Whether the table drops values after `default_ttl` by itself (its
+            TimeToLive), or keeps them until `cleanup`.
+        :raises TablestoreOptionsError: for `automatic_expiry` with a `default_ttl` that no table
+            can have.
+        :raises TablestoreTableMismatchError: when a table of that name has another primary key; it
+            is left as it is.
         """
         if automatic_expiry:
             check_time_to_live(self.default_ttl)
@@ -171,7 +181,8 @@ class TablestoreKVStorage:
     def close(self) -> None:
         """Close this process's connections, for all stores with the same options.
 
-        Calls that other threads are making may fail with TablestoreClosedError. The next operation opens new ones.
+        Calls that other threads are making may fail with TablestoreClosedError. The next operation
+        opens new ones.
         """
         self._client.close()
 
@@ -179,7 +190,7 @@ class TablestoreKVStorage:
         return Client(self.options.to_engine(automatic_expiry), self.options.logger_name)
 
     def __repr__(self) -> str:
-        return "<TablestoreKVStorage {!r}>".format(self.options)
+        return f"<TablestoreKVStorage {self.options!r}>"
 
     def __reduce__(self) -> Any:
         raise TypeError("a store cannot be pickled or copied: make it from its options")
@@ -193,6 +204,8 @@ def _options(parameters: Mapping[str, Any], client_options: Optional[Mapping[str
     twice = sorted(set(parameters) & set(client_options or ()))
     if twice:
         raise TablestoreOptionsError(
-            "{} must be given as a parameter of the store, not in client_options".format(", ".join(twice))
+            "{} must be given as a parameter of the store, not in client_options".format(
+                ", ".join(twice)
+            )
         )
     return Options({**parameters, **(client_options or {})})

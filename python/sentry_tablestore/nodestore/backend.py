@@ -53,15 +53,16 @@ class RefusedOptionsError(ClickException, TablestoreOptionsError):
 class TablestoreNodeStorage(NodeStorage):
     """Sentry's nodes in a table of Tablestore.
 
-    Sentry's base class is a `threading.local`: this constructor runs again in every thread. It checks the options and
-    starts nothing. Wrong options do not make it fail: `validate`, which every `sentry` command calls
-    at its start, refuses them before any network, and so does every operation. Commands that skip
-    validation go on working.
+    Sentry's base class is a `threading.local`: this constructor runs again in every thread. It
+    checks the options and starts nothing. Wrong options do not make it fail: `validate`, which
+    every `sentry` command calls at its start, refuses them before any network, and so does every
+    operation. Commands that skip validation go on working.
 
-    :param instance: Name of the instance; None takes it from an instance endpoint's host, else `sentry`.
+    :param instance: Name of the instance; None takes it from an instance endpoint's host, else
+        `sentry`.
     :param table: Name of the table.
-    :param automatic_expiry: Whether the table drops nodes after `default_ttl` by itself. `sentry cleanup` then
-        leaves the nodes alone.
+    :param automatic_expiry: Whether the table drops nodes after `default_ttl` by itself. `sentry
+        cleanup` then leaves the nodes alone.
     :param default_ttl: `timedelta` that nodes live for; None for ever, or until `sentry cleanup`.
     :param compression: False, True or "zlib", or "zstd", for new nodes. Reads take any.
     :param reserved_throughput: Capacity units (read, write) for `bootstrap`.
@@ -78,7 +79,7 @@ class TablestoreNodeStorage(NodeStorage):
         default_ttl: Optional[timedelta] = None,
         compression: Union[bool, str, None] = False,
         reserved_throughput: Any = None,
-        **client_options: Any
+        **client_options: Any,
     ) -> None:
         self._store: Optional[TablestoreKVStorage] = None
         self._refusal = ""
@@ -115,7 +116,7 @@ class TablestoreNodeStorage(NodeStorage):
         self.store  # noqa: B018 - the property refuses
 
     def setup(self) -> None:
-        """Start nothing: this runs in the parent of every worker, and the engine belongs to one process."""
+        """Start nothing: this runs in the parent of every worker, and each starts its own."""
 
     def _get_bytes(self, id: str) -> Optional[bytes]:
         with measured("get") as record_size:
@@ -151,7 +152,8 @@ class TablestoreNodeStorage(NodeStorage):
     def delete_multi(self, id_list: List[str]) -> None:
         """Delete the nodes, any number of them; missing ones and duplicates are fine.
 
-        :raises TablestoreError: when any was not deleted. The cached items are dropped all the same.
+        :raises TablestoreError: when any was not deleted. The cached items are dropped all the
+            same.
         """
         if self.skip_deletes:
             return
@@ -171,7 +173,9 @@ class TablestoreNodeStorage(NodeStorage):
             return
         with span("nodestore.tablestore.cleanup"):
             deleted = self.store.cleanup(cutoff_timestamp)
-        logger.info("Deleted %d nodes last written before %s.", deleted, cutoff_timestamp.isoformat())
+        logger.info(
+            "Deleted %d nodes last written before %s.", deleted, cutoff_timestamp.isoformat()
+        )
 
     def bootstrap(self) -> None:
         """Create the table or bring its options to these; harmless when repeated."""

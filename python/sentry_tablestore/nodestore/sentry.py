@@ -1,7 +1,7 @@
 """The running Sentry, which moves: everything that this package uses of it, and nothing else.
 
-Its nodestore base class must be there. Spans and metrics are used where they are; whatever they lack or refuse must
-never fail an operation, so it is quietly done without.
+Its nodestore base class must be there. Spans and metrics are used where they are; whatever they
+lack or refuse must never fail an operation, so it is quietly done without.
 """
 
 import contextlib
@@ -13,7 +13,8 @@ _BASE = "sentry.services.nodestore.base"
 try:
     from sentry.services.nodestore.base import NodeStorage
 except ModuleNotFoundError as _error:
-    # Up to about 25.8 it has another place. A module that is missing further inside is another fault.
+    # Up to about 25.8 it has another place. A module that is missing further inside is another
+    # fault.
     if not (_BASE + ".").startswith((_error.name or "") + "."):
         raise
     from sentry.nodestore.base import NodeStorage
@@ -46,7 +47,8 @@ def span(operation: str, **attributes: Any) -> Iterator[None]:
 def measured(operation: str, size: Optional[int] = None) -> Iterator[Callable[[int], None]]:
     """Measure what happens inside by the running Sentry's own metrics.
 
-    :param operation: get, get-multi, put, delete or delete-multi, as Sentry's own backends call them.
+    :param operation: get, get-multi, put, delete or delete-multi, as Sentry's own backends call
+        them.
     :param size: Bytes before compression, where known at the start.
     :returns: a function that takes them when they become known.
     """
@@ -63,7 +65,7 @@ def _nothing(size: int) -> None:
 
 
 def _tool(name: str, find: Callable[[], Any]) -> Any:
-    """Look a tool up at its first use: importing Sentry's metrics needs its settings, which come later than we do."""
+    """Look a tool up at its first use: Sentry's metrics need its settings, which come later."""
     if name not in _found:
         _found[name] = find()
     return _found[name]
@@ -97,7 +99,7 @@ def _find_measure() -> Any:
 
 @contextlib.contextmanager
 def _timed(operation: str, timing: Any, incr: Any) -> Iterator[None]:
-    """Measure as Sentry did before it had a tool for it: time in seconds, and failures by their class."""
+    """Measure as Sentry did before it had a tool for it: seconds, and failures by their class."""
     start = time.monotonic()
     failure = ""
     try:
