@@ -1,0 +1,55 @@
+# Everything that is built or downloaded goes to .cache, build and dist.
+PYTHON ?= python3
+GO ?= go
+VENV := .cache/venv
+PY := $(VENV)/bin/python
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+# The Go packages, without the cached environments of other projects below .cache.
+GO_PACKAGES := . ./call/... ./cmd/... ./cpython/... ./local/... ./store/... ./tablestore/...
+
+# cgo needs Python.h; -O2 is cgo's own default, which setting the variable would drop.
+export CGO_CFLAGS := -O2 -I$(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_paths()["include"])')
+
+.PHONY: help build demo test test-go test-python lint race bench wheel clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.ready: requirements-dev.txt
+	@command -v $(GO) >/dev/null || { echo "Go 1.25 or newer is needed: https://go.dev/doc/install"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+build: $(VENV)/.ready ## the extension module in python/ and tablestore-local in build/
+	$(PY) setup.py --quiet build_ext --inplace
+	CGO_ENABLED=0 $(GO) build -trimpath -o build/tablestore-local ./cmd/tablestore-local
+
+wheel: $(VENV)/.ready ## a wheel in dist/
+	rm -rf build/lib* build/bdist* build/scripts* dist/*.whl
+	$(PY) -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
+
+demo: wheel ## a real Sentry storing and reading real events through this backend
+	$(PY) demo/demo.py
+
+test: lint race test-python ## everything that must pass
+
+lint: $(VENV)/.ready ## go vet, staticcheck, gofmt, ruff
+	@test -z "$$(gofmt -l export.go call cmd cpython local store tablestore)" || { gofmt -d export.go call cmd cpython local store tablestore; exit 1; }
+	$(GO) vet $(GO_PACKAGES)
+	$(GO) run $(STATICCHECK) $(GO_PACKAGES)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+race: ## the Go tests under the race detector
+	$(GO) test -race $(GO_PACKAGES)
+
+test-python: build wheel ## the Python tests, those with a real Sentry included
+	$(PY) -m pytest
+
+bench: build ## time and CPU beside the Python SDK and bare HTTP
+	$(PY) bench/bench.py
+
+clean: ## remove what was built; the environments in .cache stay
+	rm -rf build dist python/sentry_tablestore/*.so python/*.egg-info

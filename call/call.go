@@ -1,0 +1,159 @@
+// Package call is a call of the engine as C sees it: started, waited for in slices so that the
+// caller can look after its signals in between, given up if need be, and released.
+//
+// The work runs in a goroutine of its own. So a caller that gives up leaves it to finish
+// or to reach its deadline by itself, and a panic in it fails the call, not the process.
+package call
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"runtime"
+	"time"
+	"unsafe"
+
+	"github.com/PMExtra/sentry-tablestore/v2/store"
+)
+
+// Result is what a call's work returns: bytes for the caller, and a number whose
+// meaning is the call's.
+type Result struct {
+	Data  []byte
+	Count int64
+}
+
+// Call is one call. Its fields are to be read after Wait returned true.
+type Call struct {
+	Result Result
+	Err    error
+	Logs   []byte // records for the caller to emit, or nil
+
+	done    chan struct{}
+	cancel  context.CancelFunc
+	overdue time.Time // when to stop waiting even if the work does not end; zero: never
+	pinner  runtime.Pinner
+}
+
+// grace is how long after its deadline a call may take to say so, before Wait says it.
+const grace = 500 * time.Millisecond
+
+// Start runs work in a goroutine. The work keeps to its own deadline of about timeout; 0 means
+// that it has none.
+func Start(log *store.Log, timeout time.Duration, work func(context.Context) (Result, error)) *Call {
+	ctx, cancel := context.WithCancel(context.Background())
+	c := &Call{done: make(chan struct{}), cancel: cancel}
+	if timeout > 0 {
+		c.overdue = time.Now().Add(timeout + grace)
+	}
+	go func() {
+		defer close(c.done)
+		defer cancel()
+		defer func() { c.Logs = log.Take() }()
+		defer func() {
+			if p := recover(); p != nil {
+				c.Result, c.Err = Result{}, store.Panicked(p)
+			}
+		}()
+		c.Result, c.Err = work(store.WithLog(ctx, log))
+	}()
+	return c
+}
+
+// Failed is a call that failed before it began.
+func Failed(err error) *Call {
+	c := &Call{done: make(chan struct{}), cancel: func() {}, Err: err}
+	close(c.done)
+	return c
+}
+
+// ErrOverdue ends a call whose work did not end by its deadline.
+var ErrOverdue = &store.Error{Kind: store.KindTimeout, Operation: "wait", Message: "the call did not end by its deadline; it goes on in the background"}
+
+// Wait waits for at most slice and says whether the call is over. An overdue call is over
+// with ErrOverdue, and its work abandoned: then over is a new call to look at.
+func (c *Call) Wait(slice time.Duration) (over *Call) {
+	if c.over() {
+		return c
+	}
+	timer := time.NewTimer(slice)
+	defer timer.Stop()
+	select {
+	case <-c.done:
+		return c
+	case <-timer.C:
+	}
+	if c.over() {
+		return c
+	}
+	if !c.overdue.IsZero() && time.Now().After(c.overdue) {
+		c.cancel()
+		return Failed(ErrOverdue)
+	}
+	return nil
+}
+
+func (c *Call) over() bool {
+	select {
+	case <-c.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// Abandon tells a call without a deadline that nobody waits for it. One with a deadline goes on
+// until then: to cut a write short would gain nothing.
+func (c *Call) Abandon() {
+	if c.overdue.IsZero() {
+		c.cancel()
+	}
+}
+
+// Outcome is the call's data for C: the result's bytes, or the error as a JSON object.
+func (c *Call) Outcome() (failed bool, data []byte, count int64) {
+	if c.Err == nil {
+		return false, c.Result.Data, c.Result.Count
+	}
+	var failure *store.Error
+	if !errors.As(c.Err, &failure) {
+		failure = &store.Error{Kind: store.KindInternal, Message: c.Err.Error()}
+	}
+	text, err := json.Marshal(failure)
+	if err != nil {
+		text = []byte(`{"kind":"internal","message":"an error could not be put into JSON"}`)
+	}
+	return true, text, 0
+}
+
+// Pin keeps bytes where they are for C until Release.
+func (c *Call) Pin(data []byte) unsafe.Pointer {
+	if len(data) == 0 {
+		return nil
+	}
+	c.pinner.Pin(unsafe.SliceData(data))
+	return unsafe.Pointer(unsafe.SliceData(data))
+}
+
+// Release ends the life of what was pinned.
+func (c *Call) Release() { c.pinner.Unpin() }
+
+// Block is the result of a batch: n lengths as native 64-bit integers, -1 for an absent value, then
+// the values one behind the other.
+func Block(values [][]byte) []byte {
+	size := 8 * len(values)
+	for _, value := range values {
+		size += len(value)
+	}
+	block := make([]byte, 8*len(values), size)
+	for i, value := range values {
+		length := int64(len(value))
+		if value == nil {
+			length = -1
+		}
+		binary.NativeEndian.PutUint64(block[8*i:], uint64(length))
+		block = append(block, value...)
+	}
+	return block
+}

@@ -1,0 +1,454 @@
+/*
+ * The extension module sentry_tablestore._native: Python's objects on one side, the engine's C functions (engine.h)
+ * on the other. python/sentry_tablestore/_native.pyi is its manual.
+ *
+ * The interpreter lock is released around every call of the engine. A call that takes long comes back after
+ * each slice, so that a signal handler that raises ends it.
+ */
+#define PY_SSIZE_T_CLEAN
+#define _GNU_SOURCE
+#include <Python.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "engine.h"
+
+/* A handler that raises must end a call within 100 ms. */
+#define SLICE_MS 50
+
+/* Set in a child of the process that loaded this copy. Its Go runtime has no threads there: a call would hang. */
+static int forked = 0;
+
+static void mark_forked(void) { forked = 1; }
+
+static int alive(void) {
+    if (forked)
+        PyErr_SetString(PyExc_RuntimeError,
+                        "this copy of the engine belongs to the parent process; sentry_tablestore.loader loads one for this process");
+    return !forked;
+}
+
+/* (status, value, logs); value is stolen, NULL means that an exception is set. */
+static PyObject *answer(const ots_result *result, PyObject *value) {
+    PyObject *tuple = NULL, *status = NULL, *logs = NULL;
+    if (value == NULL)
+        return NULL;
+    status = PyLong_FromLong(result->status);
+    if (result->logs != NULL) {
+        logs = PyBytes_FromStringAndSize(result->logs, (Py_ssize_t)result->logs_length);
+    } else {
+        logs = Py_None;
+        Py_INCREF(logs);
+    }
+    if (status != NULL && logs != NULL)
+        tuple = PyTuple_Pack(3, status, value, logs);
+    Py_XDECREF(status);
+    Py_XDECREF(logs);
+    Py_DECREF(value);
+    return tuple;
+}
+
+typedef PyObject *(*reader)(const ots_result *);
+
+static PyObject *read_none(const ots_result *result) {
+    (void)result;
+    Py_RETURN_NONE;
+}
+
+static PyObject *read_count(const ots_result *result) { return PyLong_FromLongLong(result->count); }
+
+static PyObject *read_value(const ots_result *result) {
+    if (result->count == 0)
+        Py_RETURN_NONE;
+    return PyBytes_FromStringAndSize(result->data, (Py_ssize_t)result->length);
+}
+
+static PyObject *read_values(const ots_result *result) {
+    const char *value = result->data + result->count * (int64_t)sizeof(int64_t);
+    PyObject *list = PyList_New((Py_ssize_t)result->count);
+    if (list == NULL)
+        return NULL;
+    for (int64_t i = 0; i < result->count; i++) {
+        int64_t length;
+        PyObject *item;
+        memcpy(&length, result->data + i * (int64_t)sizeof length, sizeof length);
+        if (length < 0) {
+            item = Py_None;
+            Py_INCREF(item);
+        } else {
+            item = PyBytes_FromStringAndSize(value, (Py_ssize_t)length);
+            value += length;
+        }
+        if (item == NULL || PyList_SetItem(list, (Py_ssize_t)i, item) != 0) {
+            Py_DECREF(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
+/* Waits for a call to end and gives its answer to Python. */
+static PyObject *finish(ots_result *result, reader read) {
+    PyObject *tuple;
+    while (result->status == OTS_PENDING) {
+        uint64_t call = result->call;
+        if (PyErr_CheckSignals() != 0) {
+            ots_abandon(call);
+            return NULL;
+        }
+        Py_BEGIN_ALLOW_THREADS
+        ots_wait(call, SLICE_MS, result);
+        Py_END_ALLOW_THREADS
+    }
+    if (result->status == OTS_ERROR)
+        tuple = answer(result, PyBytes_FromStringAndSize(result->data, (Py_ssize_t)result->length));
+    else
+        tuple = answer(result, read(result));
+    if (result->call != 0)
+        ots_release(result->call);
+    return tuple;
+}
+
+static ots_bytes lend(PyObject *bytes) {
+    ots_bytes lent = {PyBytes_AsString(bytes), (size_t)PyBytes_Size(bytes)};
+    return lent;
+}
+
+/* Many strings or bytes on loan: references to bytes objects, and where their bytes are. */
+typedef struct {
+    Py_ssize_t n;
+    PyObject **owned;
+    ots_bytes *lent;
+} loan;
+
+static void loan_end(loan *l) {
+    for (Py_ssize_t i = 0; l->owned != NULL && i < l->n; i++)
+        Py_XDECREF(l->owned[i]);
+    PyMem_Free(l->owned);
+    PyMem_Free(l->lent);
+}
+
+/* Takes a list of str (as UTF-8) or of bytes. On failure the exception is set; end the loan in any case. */
+static int loan_begin(loan *l, PyObject *list, int of_str) {
+    memset(l, 0, sizeof *l);
+    if (!PyList_Check(list)) {
+        PyErr_SetString(PyExc_TypeError, of_str ? "a list of str is required" : "a list of bytes is required");
+        return 0;
+    }
+    l->n = PyList_Size(list);
+    l->owned = PyMem_Malloc((size_t)(l->n + 1) * sizeof *l->owned);
+    l->lent = PyMem_Malloc((size_t)(l->n + 1) * sizeof *l->lent);
+    if (l->owned == NULL || l->lent == NULL) {
+        l->n = 0;
+        PyErr_NoMemory();
+        return 0;
+    }
+    memset(l->owned, 0, (size_t)(l->n + 1) * sizeof *l->owned);
+    for (Py_ssize_t i = 0; i < l->n; i++) {
+        PyObject *item = PyList_GetItem(list, i); /* borrowed */
+        if (item == NULL)
+            return 0;
+        if (of_str) {
+            if (!PyUnicode_Check(item)) {
+                PyErr_SetString(PyExc_TypeError, "a list of str is required");
+                return 0;
+            }
+            item = PyUnicode_AsUTF8String(item);
+            if (item == NULL)
+                return 0;
+        } else {
+            if (!PyBytes_Check(item)) {
+                PyErr_SetString(PyExc_TypeError, "a list of bytes is required");
+                return 0;
+            }
+            Py_INCREF(item);
+        }
+        l->owned[i] = item;
+        l->lent[i] = lend(item);
+    }
+    return 1;
+}
+
+static ots_context context_of(unsigned long long store, int project_level, int client_level) {
+    ots_context context = {store, project_level, client_level, SLICE_MS};
+    return context;
+}
+
+static PyObject *native_open(PyObject *module, PyObject *args) {
+    PyObject *options;
+    ots_bytes lent;
+    ots_result result;
+    (void)module;
+    if (!alive() || !PyArg_ParseTuple(args, "S:open", &options))
+        return NULL;
+    lent = lend(options);
+    Py_BEGIN_ALLOW_THREADS
+    ots_open(lent, &result);
+    Py_END_ALLOW_THREADS
+    return finish(&result, read_count);
+}
+
+static PyObject *native_close(PyObject *module, PyObject *args) {
+    unsigned long long store;
+    (void)module;
+    if (!alive() || !PyArg_ParseTuple(args, "K:close", &store))
+        return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    ots_close(store);
+    Py_END_ALLOW_THREADS
+    Py_RETURN_NONE;
+}
+
+static PyObject *native_get(PyObject *module, PyObject *args) {
+    unsigned long long store;
+    int project_level, client_level;
+    PyObject *id, *answered;
+    ots_bytes lent_id;
+    ots_context context;
+    ots_result result;
+    (void)module;
+    if (!alive() || !PyArg_ParseTuple(args, "KUii:get", &store, &id, &project_level, &client_level))
+        return NULL;
+    id = PyUnicode_AsUTF8String(id);
+    if (id == NULL)
+        return NULL;
+    context = context_of(store, project_level, client_level);
+    lent_id = lend(id);
+    Py_BEGIN_ALLOW_THREADS
+    ots_get(&context, lent_id, &result);
+    Py_END_ALLOW_THREADS
+    answered = finish(&result, read_value);
+    Py_DECREF(id);
+    return answered;
+}
+
+static PyObject *native_get_many(PyObject *module, PyObject *args) {
+    unsigned long long store;
+    int project_level, client_level;
+    PyObject *list, *answered = NULL;
+    loan ids;
+    ots_context context;
+    ots_result result;
+    (void)module;
+    if (!alive() || !PyArg_ParseTuple(args, "KOii:get_many", &store, &list, &project_level, &client_level))
+        return NULL;
+    if (loan_begin(&ids, list, 1)) {
+        context = context_of(store, project_level, client_level);
+        Py_BEGIN_ALLOW_THREADS
+        ots_get_many(&context, ids.lent, (size_t)ids.n, &result);
+        Py_END_ALLOW_THREADS
+        answered = finish(&result, read_values);
+    }
+    loan_end(&ids);
+    return answered;
+}
+
+static PyObject *native_set(PyObject *module, PyObject *args) {
+    unsigned long long store;
+    long long ttl_ms;
+    int project_level, client_level;
+    PyObject *id, *value, *answered;
+    ots_bytes lent_id, lent_value;
+    ots_context context;
+    ots_result result;
+    (void)module;
+    if (!alive() || !PyArg_ParseTuple(args, "KUSLii:set", &store, &id, &value, &ttl_ms, &project_level, &client_level))
+        return NULL;
+    id = PyUnicode_AsUTF8String(id);
+    if (id == NULL)
+        return NULL;
+    context = context_of(store, project_level, client_level);
+    lent_id = lend(id);
+    lent_value = lend(value);
+    Py_BEGIN_ALLOW_THREADS
+    ots_set(&context, lent_id, lent_value, ttl_ms, &result);
+    Py_END_ALLOW_THREADS
+    answered = finish(&result, read_none);
+    Py_DECREF(id);
+    return answered;
+}
+
+static PyObject *native_set_many(PyObject *module, PyObject *args) {
+    unsigned long long store;
+    long long ttl_ms;
+    int project_level, client_level;
+    PyObject *id_list, *value_list, *answered = NULL;
+    loan ids, values = {0, NULL, NULL};
+    ots_context context;
+    ots_result result;
+    (void)module;
+    if (!alive() || !PyArg_ParseTuple(args, "KOOLii:set_many", &store, &id_list, &value_list, &ttl_ms, &project_level, &client_level))
+        return NULL;
+    if (loan_begin(&ids, id_list, 1) && loan_begin(&values, value_list, 0)) {
+        if (ids.n != values.n) {
+            PyErr_SetString(PyExc_ValueError, "ids and values differ in number");
+        } else {
+            context = context_of(store, project_level, client_level);
+            Py_BEGIN_ALLOW_THREADS
+            ots_set_many(&context, ids.lent, values.lent, (size_t)ids.n, ttl_ms, &result);
+            Py_END_ALLOW_THREADS
+            answered = finish(&result, read_none);
+        }
+    }
+    loan_end(&values);
+    loan_end(&ids);
+    return answered;
+}
+
+static PyObject *native_delete(PyObject *module, PyObject *args) {
+    unsigned long long store;
+    int project_level, client_level;
+    PyObject *id, *answered;
+    ots_bytes lent_id;
+    ots_context context;
+    ots_result result;
+    (void)module;
+    if (!alive() || !PyArg_ParseTuple(args, "KUii:delete", &store, &id, &project_level, &client_level))
+        return NULL;
+    id = PyUnicode_AsUTF8String(id);
+    if (id == NULL)
+        return NULL;
+    context = context_of(store, project_level, client_level);
+    lent_id = lend(id);
+    Py_BEGIN_ALLOW_THREADS
+    ots_delete(&context, lent_id, &result);
+    Py_END_ALLOW_THREADS
+    answered = finish(&result, read_none);
+    Py_DECREF(id);
+    return answered;
+}
+
+static PyObject *native_delete_many(PyObject *module, PyObject *args) {
+    unsigned long long store;
+    int project_level, client_level;
+    PyObject *list, *answered = NULL;
+    loan ids;
+    ots_context context;
+    ots_result result;
+    (void)module;
+    if (!alive() || !PyArg_ParseTuple(args, "KOii:delete_many", &store, &list, &project_level, &client_level))
+        return NULL;
+    if (loan_begin(&ids, list, 1)) {
+        context = context_of(store, project_level, client_level);
+        Py_BEGIN_ALLOW_THREADS
+        ots_delete_many(&context, ids.lent, (size_t)ids.n, &result);
+        Py_END_ALLOW_THREADS
+        answered = finish(&result, read_none);
+    }
+    loan_end(&ids);
+    return answered;
+}
+
+typedef void (*table_call)(ots_context *, ots_result *);
+
+static PyObject *on_table(PyObject *args, const char *format, table_call call) {
+    unsigned long long store;
+    int project_level, client_level;
+    ots_context context;
+    ots_result result;
+    if (!alive() || !PyArg_ParseTuple(args, format, &store, &project_level, &client_level))
+        return NULL;
+    context = context_of(store, project_level, client_level);
+    Py_BEGIN_ALLOW_THREADS
+    call(&context, &result);
+    Py_END_ALLOW_THREADS
+    return finish(&result, read_none);
+}
+
+static PyObject *native_bootstrap(PyObject *module, PyObject *args) {
+    (void)module;
+    return on_table(args, "Kii:bootstrap", ots_bootstrap);
+}
+
+static PyObject *native_destroy(PyObject *module, PyObject *args) {
+    (void)module;
+    return on_table(args, "Kii:destroy", ots_destroy);
+}
+
+static PyObject *native_cleanup(PyObject *module, PyObject *args) {
+    unsigned long long store;
+    long long cutoff_ms;
+    int project_level, client_level;
+    ots_context context;
+    ots_result result;
+    (void)module;
+    if (!alive() || !PyArg_ParseTuple(args, "KLii:cleanup", &store, &cutoff_ms, &project_level, &client_level))
+        return NULL;
+    context = context_of(store, project_level, client_level);
+    Py_BEGIN_ALLOW_THREADS
+    ots_cleanup(&context, cutoff_ms, &result);
+    Py_END_ALLOW_THREADS
+    return finish(&result, read_count);
+}
+
+/* Has no Go in it: a forked child calls this in its parent's copy. CPython before 3.8 has no os.memfd_create. */
+static PyObject *native_memfd(PyObject *module, PyObject *args) {
+    (void)module;
+    (void)args;
+#ifdef SYS_memfd_create
+    long fd = syscall(SYS_memfd_create, "sentry_tablestore._native", 1U /* MFD_CLOEXEC */);
+#else
+    long fd = -1;
+    errno = ENOSYS;
+#endif
+    if (fd < 0)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    return PyLong_FromLong(fd);
+}
+
+static PyObject *native_is_forked(PyObject *module, PyObject *args) {
+    (void)module;
+    (void)args;
+    return PyBool_FromLong(forked);
+}
+
+static PyMethodDef methods[] = {
+    {"open", native_open, METH_VARARGS, NULL},
+    {"close", native_close, METH_VARARGS, NULL},
+    {"get", native_get, METH_VARARGS, NULL},
+    {"get_many", native_get_many, METH_VARARGS, NULL},
+    {"set", native_set, METH_VARARGS, NULL},
+    {"set_many", native_set_many, METH_VARARGS, NULL},
+    {"delete", native_delete, METH_VARARGS, NULL},
+    {"delete_many", native_delete_many, METH_VARARGS, NULL},
+    {"bootstrap", native_bootstrap, METH_VARARGS, NULL},
+    {"destroy", native_destroy, METH_VARARGS, NULL},
+    {"cleanup", native_cleanup, METH_VARARGS, NULL},
+    {"memfd", native_memfd, METH_NOARGS, NULL},
+    {"is_forked", native_is_forked, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static int exec_module(PyObject *module) {
+    static int watching = 0;
+    (void)module;
+    if (!watching && pthread_atfork(NULL, NULL, mark_forked) != 0) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    watching = 1;
+    return 0;
+}
+
+static PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, (void *)exec_module},
+    {0, NULL},
+};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT,
+    "_native",
+    "The engine of sentry_tablestore. Use sentry_tablestore.loader, which gives each process its own copy.",
+    0,
+    methods,
+    slots,
+    NULL,
+    NULL,
+    NULL,
+};
+
+__attribute__((visibility("default"))) PyObject *PyInit__native(void) { return PyModuleDef_Init(&definition); }

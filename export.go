@@ -1,0 +1,246 @@
+// Command sentry-tablestore is the engine of the Python package of that name: built with
+// -buildmode=c-shared it is the extension module sentry_tablestore._native. This file has the C functions that
+// cpython/module.c calls; cpython/engine.h says what they promise.
+package main
+
+// #include "cpython/engine.h"
+import "C"
+
+import (
+	"context"
+	"time"
+	"unsafe"
+
+	"github.com/PMExtra/sentry-tablestore/v2/call"
+	_ "github.com/PMExtra/sentry-tablestore/v2/cpython"
+	"github.com/PMExtra/sentry-tablestore/v2/store"
+)
+
+func main() {}
+
+// The runtime exists once a process, and so do these.
+var (
+	stores call.Stores
+	calls  call.Handles[*call.Call]
+)
+
+//export ots_open
+func ots_open(options C.ots_bytes, result *C.ots_result) {
+	text := text(options)
+	immediate(result, func() (int64, error) {
+		handle, err := stores.Open(text)
+		return int64(handle), err
+	})
+}
+
+//export ots_close
+func ots_close(handle C.uint64_t) {
+	immediate(nil, func() (int64, error) {
+		stores.Close(uint64(handle))
+		return 0, nil
+	})
+}
+
+//export ots_get
+func ots_get(c *C.ots_context, id C.ots_bytes, result *C.ots_result) {
+	node := text(id)
+	begin(c, result, deadline, func(ctx context.Context, s *store.Store) (r call.Result, err error) {
+		var found bool
+		if r.Data, found, err = s.Get(ctx, node); found {
+			r.Count = 1
+		}
+		return r, err
+	})
+}
+
+//export ots_get_many
+func ots_get_many(c *C.ots_context, ids *C.ots_bytes, n C.size_t, result *C.ots_result) {
+	nodes := texts(ids, n)
+	begin(c, result, deadline, func(ctx context.Context, s *store.Store) (call.Result, error) {
+		values, err := s.GetMany(ctx, nodes)
+		if err != nil {
+			return call.Result{}, err
+		}
+		return call.Result{Data: call.Block(values), Count: int64(len(values))}, nil
+	})
+}
+
+//export ots_set
+func ots_set(c *C.ots_context, id, value C.ots_bytes, ttl C.int64_t, result *C.ots_result) {
+	node, data := text(id), copied(value)
+	begin(c, result, deadline, func(ctx context.Context, s *store.Store) (call.Result, error) {
+		return call.Result{}, s.Set(ctx, node, data, lifetime(ttl))
+	})
+}
+
+//export ots_set_many
+func ots_set_many(c *C.ots_context, ids, values *C.ots_bytes, n C.size_t, ttl C.int64_t, result *C.ots_result) {
+	nodes, data := texts(ids, n), copies(values, n)
+	begin(c, result, deadline, func(ctx context.Context, s *store.Store) (call.Result, error) {
+		return call.Result{}, s.SetMany(ctx, nodes, data, lifetime(ttl))
+	})
+}
+
+//export ots_delete
+func ots_delete(c *C.ots_context, id C.ots_bytes, result *C.ots_result) {
+	node := text(id)
+	begin(c, result, deadline, func(ctx context.Context, s *store.Store) (call.Result, error) {
+		return call.Result{}, s.Delete(ctx, node)
+	})
+}
+
+//export ots_delete_many
+func ots_delete_many(c *C.ots_context, ids *C.ots_bytes, n C.size_t, result *C.ots_result) {
+	nodes := texts(ids, n)
+	begin(c, result, deadline, func(ctx context.Context, s *store.Store) (call.Result, error) {
+		return call.Result{}, s.DeleteMany(ctx, nodes)
+	})
+}
+
+//export ots_bootstrap
+func ots_bootstrap(c *C.ots_context, result *C.ots_result) {
+	begin(c, result, unlimited, func(ctx context.Context, s *store.Store) (call.Result, error) {
+		return call.Result{}, s.Bootstrap(ctx)
+	})
+}
+
+//export ots_cleanup
+func ots_cleanup(c *C.ots_context, cutoff C.int64_t, result *C.ots_result) {
+	begin(c, result, unlimited, func(ctx context.Context, s *store.Store) (r call.Result, err error) {
+		r.Count, err = s.Cleanup(ctx, time.UnixMilli(int64(cutoff)))
+		return r, err
+	})
+}
+
+//export ots_destroy
+func ots_destroy(c *C.ots_context, result *C.ots_result) {
+	begin(c, result, deadline, func(ctx context.Context, s *store.Store) (call.Result, error) {
+		return call.Result{}, s.Destroy(ctx)
+	})
+}
+
+//export ots_wait
+func ots_wait(handle C.uint64_t, slice C.int32_t, result *C.ots_result) {
+	defer recovered(result)
+	c, ok := calls.Get(uint64(handle))
+	if !ok {
+		c = call.Failed(&store.Error{Kind: store.KindClosed, Operation: "wait", Message: "there is no such pending call"})
+	}
+	settle(c, uint64(handle), slice, result)
+}
+
+//export ots_abandon
+func ots_abandon(handle C.uint64_t) {
+	if c, ok := calls.Remove(uint64(handle)); ok {
+		c.Abandon()
+	}
+}
+
+//export ots_release
+func ots_release(handle C.uint64_t) {
+	if c, ok := calls.Remove(uint64(handle)); ok {
+		c.Release()
+	}
+}
+
+// Whether a call ends by the store's timeout or has no limit but its caller's patience.
+const (
+	deadline  = true
+	unlimited = false
+)
+
+// begin starts the work of a call on its store and waits for the first slice.
+func begin(c *C.ots_context, result *C.ots_result, limited bool, work func(context.Context, *store.Store) (call.Result, error)) {
+	defer recovered(result)
+	s, ok := stores.Get(uint64(c.store))
+	if !ok {
+		settle(call.Failed(&store.Error{Kind: store.KindClosed, Message: "there is no such open store"}), 0, 0, result)
+		return
+	}
+	timeout := time.Duration(0)
+	if limited {
+		timeout = s.Timeout()
+	}
+	log := &store.Log{ProjectLevel: int(c.project_level), ClientLevel: int(c.client_level)}
+	started := call.Start(log, timeout, func(ctx context.Context) (call.Result, error) { return work(ctx, s) })
+	settle(started, 0, c.slice_ms, result)
+}
+
+// immediate is a call without waiting, whose answer is a number.
+func immediate(result *C.ots_result, work func() (int64, error)) {
+	defer recovered(result)
+	count, err := work()
+	if err != nil {
+		settle(call.Failed(err), 0, 0, result)
+	} else if result != nil {
+		*result = C.ots_result{status: C.OTS_OK, count: C.int64_t(count)}
+	}
+}
+
+// settle waits for a slice and fills the result. handle is the number of a call that was pending before, or 0.
+func settle(c *call.Call, handle uint64, slice C.int32_t, result *C.ots_result) {
+	over := c.Wait(time.Duration(slice) * time.Millisecond)
+	if over == nil {
+		if handle == 0 {
+			handle = calls.Add(c)
+		}
+		*result = C.ots_result{status: C.OTS_PENDING, call: C.uint64_t(handle)}
+		return
+	}
+	if handle != 0 {
+		calls.Remove(handle)
+	}
+	fill(over, result)
+}
+
+func fill(c *call.Call, result *C.ots_result) {
+	failed, data, count := c.Outcome()
+	*result = C.ots_result{status: C.OTS_OK, count: C.int64_t(count)}
+	if failed {
+		result.status = C.OTS_ERROR
+	}
+	if len(data) == 0 && len(c.Logs) == 0 {
+		return
+	}
+	result.data, result.length = (*C.char)(c.Pin(data)), C.size_t(len(data))
+	result.logs, result.logs_length = (*C.char)(c.Pin(c.Logs)), C.size_t(len(c.Logs))
+	result.call = C.uint64_t(calls.Add(c))
+}
+
+// recovered turns a panic of this file or of package call into the call's error.
+func recovered(result *C.ots_result) {
+	if p := recover(); p != nil && result != nil {
+		fill(call.Failed(store.Panicked(p)), result)
+	}
+}
+
+func text(b C.ots_bytes) string { return C.GoStringN(b.data, C.int(b.length)) }
+
+// copied is a copy because a call that is given up outlives what its caller lent.
+func copied(b C.ots_bytes) []byte {
+	lent := unsafe.Slice((*byte)(unsafe.Pointer(b.data)), int(b.length))
+	return append(make([]byte, 0, len(lent)), lent...)
+}
+
+func texts(first *C.ots_bytes, n C.size_t) []string {
+	all := make([]string, int(n))
+	for i, b := range unsafe.Slice(first, int(n)) {
+		all[i] = text(b)
+	}
+	return all
+}
+
+func copies(first *C.ots_bytes, n C.size_t) [][]byte {
+	all := make([][]byte, int(n))
+	for i, b := range unsafe.Slice(first, int(n)) {
+		all[i] = copied(b)
+	}
+	return all
+}
+
+func lifetime(ms C.int64_t) time.Duration {
+	if ms == -1 {
+		return store.NoTTL
+	}
+	return time.Duration(ms) * time.Millisecond
+}

@@ -1,0 +1,139 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/klauspost/compress/zlib"
+	"github.com/klauspost/compress/zstd"
+)
+
+// Bits of the column flags. The first two are those of sentry-tablestore 1.0.
+const (
+	flagZlib  = 1
+	flagZstd  = 2
+	flagSplit = 4
+
+	flagsKnown = flagZlib | flagZstd | flagSplit
+)
+
+// compressionFlag is the flag of the option compression.
+func compressionFlag(name string) (int64, error) {
+	switch name {
+	case "":
+		return 0, nil
+	case "zlib":
+		return flagZlib, nil
+	case "zstd":
+		return flagZstd, nil
+	}
+	return 0, fmt.Errorf("compression %q is none of \"\", \"zlib\", \"zstd\"", name)
+}
+
+// Encoders are costly to make and are not shared: one of concurrency 1 for each call that
+// compresses at the moment is faster than one encoder that hands its parts to many.
+var (
+	zstdEncoders = sync.Pool{New: func() any {
+		encoder, err := zstd.NewWriter(nil,
+			zstd.WithEncoderConcurrency(1),
+			zstd.WithEncoderCRC(true),
+			// An empty value is a frame too, or a reader could not tell it from a lost one.
+			zstd.WithZeroFrames(true),
+			// Makes every frame carry its content size, which Python's zstandard wants.
+			zstd.WithSingleSegment(true))
+		if err != nil {
+			panic(err) // only a wrong option does that
+		}
+		return encoder
+	}}
+	zlibWriters = sync.Pool{New: func() any { return zlib.NewWriter(nil) }}
+	zlibReaders sync.Pool
+	zstdDecoder = sync.OnceValue(func() *zstd.Decoder {
+		decoder, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(MaxValueSize))
+		if err != nil {
+			panic(err) // only a wrong option does that
+		}
+		return decoder
+	})
+)
+
+// compress appends the compressed value to buffer. Without a flag it is the value itself that is returned.
+func compress(buffer, value []byte, flag int64) ([]byte, error) {
+	switch flag {
+	case flagZlib:
+		out := bytes.NewBuffer(buffer)
+		writer := zlibWriters.Get().(*zlib.Writer)
+		defer zlibWriters.Put(writer)
+		writer.Reset(out)
+		if _, err := writer.Write(value); err != nil {
+			return nil, err
+		}
+		if err := writer.Close(); err != nil {
+			return nil, err
+		}
+		return out.Bytes(), nil
+	case flagZstd:
+		encoder := zstdEncoders.Get().(*zstd.Encoder)
+		defer zstdEncoders.Put(encoder)
+		return encoder.EncodeAll(value, buffer), nil
+	}
+	return value, nil
+}
+
+var errTooLargeRaw = fmt.Errorf("it decompresses to more than the limit of %d bytes", MaxValueSize)
+
+// decompress undoes compress and refuses what would exceed MaxValueSize.
+func decompress(data []byte, flags int64) ([]byte, error) {
+	switch flags & (flagZlib | flagZstd) {
+	case flagZlib:
+		value, err := inflate(data)
+		if err != nil {
+			return nil, fmt.Errorf("its zlib stream is damaged: %w", err)
+		}
+		return value, nil
+	case flagZstd:
+		value, err := zstdDecoder().DecodeAll(data, nil)
+		if errors.Is(err, zstd.ErrDecoderSizeExceeded) || errors.Is(err, zstd.ErrWindowSizeExceeded) {
+			return nil, errTooLargeRaw
+		}
+		if err != nil {
+			return nil, fmt.Errorf("its zstd frame is damaged: %w", err)
+		}
+		if len(data) == 0 {
+			return nil, errors.New("its zstd frame is missing")
+		}
+		return value, nil
+	case flagZlib | flagZstd:
+		return nil, errors.New("its flags name two compressions")
+	}
+	return data, nil
+}
+
+func inflate(data []byte) ([]byte, error) {
+	source := bytes.NewReader(data)
+	reader, _ := zlibReaders.Get().(io.ReadCloser)
+	if reader == nil {
+		var err error
+		if reader, err = zlib.NewReader(source); err != nil {
+			return nil, err
+		}
+	} else if err := reader.(zlib.Resetter).Reset(source, nil); err != nil {
+		return nil, err
+	}
+	defer zlibReaders.Put(reader)
+	// Event JSON shrinks to a quarter or so: this grows at most once or twice.
+	out := bytes.NewBuffer(make([]byte, 0, 5*len(data)+bytes.MinRead))
+	if _, err := out.ReadFrom(io.LimitReader(reader, MaxValueSize+1)); err != nil {
+		return nil, err
+	}
+	if out.Len() > MaxValueSize {
+		return nil, errTooLargeRaw
+	}
+	if source.Len() > 0 {
+		return nil, fmt.Errorf("%d bytes follow it", source.Len())
+	}
+	return out.Bytes(), nil
+}
