@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,8 +17,6 @@ import services
 import tablestore_local
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
-
-MakeInstallation = Callable[[installation.Nodestore], installation.Installation]
 
 
 @pytest.fixture(scope="session")
@@ -64,8 +62,8 @@ def install(
     postgresql: services.PostgreSQL,
     redis: services.Redis,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[MakeInstallation]:
-    """Make installations of Sentry that differ in their nodestore, each with a database of its own."""
+) -> Iterator[installation.Make]:
+    """Make installations of Sentry, each with its nodestore and a database of its own."""
     number = 0
     with contextlib.ExitStack() as databases:
 
@@ -86,9 +84,9 @@ def install(
 
 @pytest.fixture(scope="session")
 def sentry(
-    install: MakeInstallation, tablestore: tablestore_local.TablestoreLocal
+    install: installation.Make, tablestore: tablestore_local.TablestoreLocal
 ) -> installation.Installation:
-    """A Sentry after `sentry upgrade --with-nodestore`, for the tests that do not care for its settings."""
+    """A Sentry after `sentry upgrade --with-nodestore`, for tests to which its settings are one."""
     made = install(tablestore.nodestore("nodestore", compression="zstd"))
     made.run("upgrade", "--noinput", "--with-nodestore")
     return made

@@ -6,7 +6,7 @@ from typing import Any
 
 import processes
 
-# Starting Sentry takes 5 s alone on a machine; an engine that hangs must not stall the tests for ever.
+# Seconds. Starting Sentry takes 2 to 5; an engine that hangs must not stall the tests for ever.
 _DEADLINE = 120.0
 
 
@@ -29,7 +29,8 @@ class Console:
     """Calls functions of the package `inside` in a Sentry process of its own."""
 
     def __init__(self, program: processes.Program) -> None:
-        assert program.process.stdin is not None and program.process.stdout is not None
+        assert program.process.stdin is not None
+        assert program.process.stdout is not None
         self._program = program
         self._calls = program.process.stdin
         self._answers = program.process.stdout

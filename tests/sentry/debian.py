@@ -1,4 +1,4 @@
-"""The Debian packages a real Sentry needs: those it runs with, and those its sources compile with."""
+"""The Debian packages a real Sentry needs, to run and to have its dependencies compiled."""
 
 import os
 import shutil
@@ -8,6 +8,8 @@ from pathlib import Path
 
 SERVICES = ("postgresql", "redis-server")
 COMPILE = (
+    "gcc",
+    "libc6-dev",
     "pkg-config",
     "libxml2-dev",
     "libxslt1-dev",

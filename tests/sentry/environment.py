@@ -3,8 +3,8 @@
     python tests/sentry/environment.py
 
 makes it, or says where it is. The environment is keyed by its requirement files and carries a stamp
-that is written last, so a change of theirs or an interrupted run makes it anew. Packages come through pip and
-apt-get as this machine has them configured.
+that is written last, so a change of theirs or an interrupted run makes it anew. Packages come
+through pip and apt-get as this machine has them configured.
 """
 
 import contextlib
@@ -23,8 +23,12 @@ import interpreter
 HERE = Path(__file__).resolve().parent
 CACHE = HERE.parent.parent / ".cache"
 HOME = CACHE / "sentry-23.7.1"
-LOCK = HERE / "requirements-23.7.1.txt"
-BUILD = HERE / "requirements-23.7.1-build.txt"
+# In the order of their installation.
+REQUIREMENTS = (
+    HERE / "requirements-23.7.1-build.txt",
+    HERE / "requirements-23.7.1.txt",
+    HERE / "requirements-tablestore-sdk.txt",
+)
 _STAMP = HOME / "complete"
 
 
@@ -62,7 +66,7 @@ def install(wheel: Path) -> None:
 def key() -> str:
     """Name what the environment is made of."""
     made_of = hashlib.sha256()
-    for file in (LOCK, BUILD):
+    for file in REQUIREMENTS:
         made_of.update(file.read_bytes())
     return made_of.hexdigest()[:16]
 
@@ -77,10 +81,8 @@ def alone() -> Iterator[None]:
 
 
 def _complete() -> bool:
-    """Whether the environment was made to its end, of these requirements, and its interpreter is still there."""
-    return (
-        _STAMP.exists() and _STAMP.read_text() == key() and (HOME / "bin" / "python").exists()
-    )
+    """Whether the environment was made to its end, of these requirements, and can still start."""
+    return _STAMP.exists() and _STAMP.read_text() == key() and (HOME / "bin" / "python").exists()
 
 
 def _make() -> None:
@@ -89,8 +91,8 @@ def _make() -> None:
     python = interpreter.find(CACHE)
     shutil.rmtree(HOME, ignore_errors=True)
     subprocess.run([str(python), "-m", "venv", str(HOME)], check=True)
-    _pip("install", "-r", str(BUILD))
-    _pip("install", "--no-deps", "-r", str(LOCK))
+    for file in REQUIREMENTS:
+        _pip("install", "--no-deps", "-r", str(file))
     _pip("check")
     _STAMP.write_text(key())
 

@@ -4,7 +4,7 @@ import contextlib
 import os
 import secrets
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
@@ -24,7 +24,7 @@ _SETTINGS = Template('''\
 import datetime
 import os
 
-from sentry.conf.server import *  # noqa: F403
+from sentry.conf.server import *
 
 DATABASES = {
     "default": {
@@ -43,15 +43,15 @@ BROKER_URL = "redis://127.0.0.1:$redis_port/$redis_database"
 
 SENTRY_NODESTORE = $nodestore
 SENTRY_NODESTORE_OPTIONS = $nodestore_options
-CELERY_IMPORTS += ("inside.worker",)  # noqa: F405
+CELERY_IMPORTS += ("inside.worker",)
 
 # Off as in self-hosted Sentry, unless a test asks for it.
 if os.environ.get("CACHE_NODES"):
-    CACHES["nodedata"] = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}  # noqa: F405
+    CACHES["nodedata"] = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
 
 # One line for each request that the nodestore sends.
-LOGGING["handlers"]["requests"] = {"class": "logging.FileHandler", "filename": $requests}  # noqa: F405
-LOGGING["loggers"]["tablestore-client"] = {  # noqa: F405
+LOGGING["handlers"]["requests"] = {"class": "logging.FileHandler", "filename": $requests}
+LOGGING["loggers"]["tablestore-client"] = {
     "level": "DEBUG", "handlers": ["requests"], "propagate": False
 }
 ''')
@@ -137,7 +137,7 @@ class Installation:
 
     @contextlib.contextmanager
     def worker(self, queues: Sequence[str], concurrency: int) -> Iterator[processes.Program]:
-        """Start `sentry run worker`: a Celery parent that forks its children before they get tasks."""
+        """Start `sentry run worker`: a Celery parent that forks children for its tasks."""
         command = [*self._sentry, "run", "worker", "--concurrency", str(concurrency)]
         command += ["--queues", ",".join(queues), "--without-gossip", "--without-mingle"]
         with processes.running(
@@ -162,9 +162,12 @@ class Installation:
         }
 
 
+Make = Callable[[Nodestore], Installation]
+
+
 @contextlib.contextmanager
 def database(postgresql: services.PostgreSQL, name: str) -> Iterator[str]:
-    """Create a database that Sentry's migrations have gone through, for as long as the context lasts."""
+    """Create a database that Sentry's migrations have gone through; it ends with the context."""
     postgresql.create_database(name, _TEMPLATE_DATABASE)
     try:
         yield name

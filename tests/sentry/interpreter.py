@@ -28,13 +28,15 @@ def find(cache: Path) -> Path:
 
 
 def _present() -> Iterator[Path]:
-    """Yield what may be a CPython 3.8 of this machine; pyenv's shims among them may refuse to start."""
+    """Yield what may be a CPython 3.8 of this machine; a shim of pyenv's may refuse to start."""
     on_path = shutil.which(f"python{VERSION}")
     if on_path:
         yield Path(on_path)
     root = os.environ.get("PYENV_ROOT") or _output("pyenv", "root")
     if root:
-        yield from sorted(Path(root, "versions").glob(f"{VERSION}.*/bin/python{VERSION}"), reverse=True)
+        yield from sorted(
+            Path(root, "versions").glob(f"{VERSION}.*/bin/python{VERSION}"), reverse=True
+        )
 
 
 def _runs(python: Path) -> bool:
@@ -59,11 +61,14 @@ def _from_uv(cache: Path) -> Path:
     found = _output(uv, "python", "find", "--no-project", VERSION)
     if found and _runs(Path(found)):
         return Path(found)
-    raise NoInterpreterError(f"{_TRIED} uv installed one that does not start ({found or 'no path'}).")
+    raise NoInterpreterError(
+        f"{_TRIED} uv installed one that does not start ({found or 'no path'})."
+    )
 
 
 _TRIED = (
-    f"Sentry 23.7.1 needs CPython {VERSION}: there is no python{VERSION} on PATH that starts and none in pyenv, and"
+    f"Sentry 23.7.1 needs CPython {VERSION}: there is no python{VERSION} on PATH that starts, "
+    "none in pyenv, and"
 )
 
 

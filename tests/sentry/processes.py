@@ -1,4 +1,4 @@
-"""Programs started for a test: each ends with the test, at the latest with the process that started it."""
+"""Programs started for a test: each ends with it, or with the process that started it."""
 
 import contextlib
 import signal
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 class ProgramError(Exception):
-    """A program did not start, or ended when it should not have; the message carries its last words."""
+    """A program did not start, or ended too early; the message carries its last words."""
 
 
 class Program:
@@ -21,7 +21,7 @@ class Program:
 
     @property
     def pid(self) -> int:
-        """Its process id; `setpriv` executes the program in place, so the id is the program's own."""
+        """Its own process id: `setpriv` executes the program in its place."""
         return self.process.pid
 
     def said(self) -> str:
@@ -45,7 +45,7 @@ class Program:
             time.sleep(0.02)
 
     def stop(self, how: signal.Signals = signal.SIGTERM, deadline: float = 20) -> int:
-        """Ask it to end with the signal `how`, kill it after the deadline, and return its exit status."""
+        """Ask it to end, kill it after the deadline (seconds), and return its exit status."""
         if self.process.poll() is None:
             self.process.send_signal(how)
             try:
@@ -71,7 +71,7 @@ def running(
     :param log: File for what it prints.
     :param user: Run it as this user; for root, as which PostgreSQL refuses to run.
     :param stop_with: The signal that ends it.
-    :param pipes: Give it pipes as standard input and output; the log then has its standard error only.
+    :param pipes: Give it pipes as standard input and output; the log has its standard error then.
     """
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -92,7 +92,7 @@ def running(
 
 
 def _bound_to_us(user: str | None, stop_with: signal.Signals) -> list[str]:
-    """Have the kernel send the signal should this process die without getting to stop the program."""
+    """Have the kernel send the signal should this process die before it can stop the program."""
     bound = ["setpriv", "--pdeathsig", stop_with.name.removeprefix("SIG")]
     if user is not None:
         bound += [f"--reuid={user}", f"--regid={user}", "--init-groups"]

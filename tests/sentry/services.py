@@ -63,7 +63,7 @@ def postgresql(load: Path | None = None, save: Path | None = None) -> Iterator[P
         command = [str(debian.program("postgres")), "-D", str(data)]
         for setting in settings:
             command += ["-c", setting]
-        # SIGINT is PostgreSQL's fast shutdown: it drops open connections instead of waiting for them.
+        # SIGINT is PostgreSQL's fast shutdown: it drops connections instead of waiting for them.
         with processes.running(
             command, folder / "log", user=owner, stop_with=signal.SIGINT
         ) as program:

@@ -6,8 +6,6 @@ from typing import Any, Dict, List
 from unittest import mock
 
 from django.conf import settings
-
-from inside import nodes
 from sentry import deletions, eventstore
 from sentry.event_manager import EventManager
 from sentry.eventstore.models import Event
@@ -17,9 +15,11 @@ from sentry.models import Group, Project
 from sentry.tasks.store import submit_save_event
 from sentry.utils.samples import load_data
 
+from inside import nodes
+
 
 def save(sample: str) -> Dict[str, Any]:
-    """Save one of Sentry's sample events; return its ids and the JSON of its data as it was saved."""
+    """Save one of Sentry's sample events; return its ids and the JSON of what was saved."""
     manager = _normalized(sample)
     event = manager.save(_project().id)
     return {
@@ -31,7 +31,7 @@ def save(sample: str) -> Dict[str, Any]:
 
 
 def submit(samples: List[str]) -> List[str]:
-    """Queue sample events for a worker to save, as the last step of ingestion does; return their ids."""
+    """Queue sample events for a worker to save, as ingestion does in the end; return their ids."""
     event_ids = []
     for sample in samples:
         data = dict(_normalized(sample).get_data())
@@ -55,10 +55,15 @@ def read(event_id: str) -> Any:
 
 
 def bound(event_ids: List[str]) -> List[Dict[str, Any]]:
-    """Return the data of events that one `bind_nodes` has fetched, as Sentry's lists of events do."""
+    """Return the data of events whose nodes one `bind_nodes` fetched, as in Sentry's lists."""
     events = [Event(_project().id, event_id) for event_id in event_ids]
     eventstore.backend.bind_nodes(events)
     return [dict((event.data._node_data or {}).items()) for event in events]
+
+
+def unbound(event_id: str) -> Dict[str, Any]:
+    """Return the data of an event that fetches its node by itself, when first asked for data."""
+    return dict(Event(_project().id, event_id).data.items())
 
 
 def delete_issue(group_id: int, event_ids: List[str]) -> None:
@@ -89,7 +94,7 @@ def _project() -> Project:
 
 
 def _normalized(sample: str) -> EventManager:
-    """Load a sample of Sentry's and normalize it, as Relay does before an event comes to be saved."""
+    """Load a sample of Sentry's and normalize it, as Relay does with every event."""
     manager = EventManager(load_data(sample))
     manager.normalize(project_id=_project().id)
     return manager

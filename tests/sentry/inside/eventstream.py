@@ -8,7 +8,8 @@ from sentry.eventstream.base import EventStream
 class QuietEventStream(EventStream):
     """Sends events nowhere.
 
-    Sentry's own base class will not do: its `insert` queues post processing and raises NameError on the way.
+    Sentry's own base class will not do: its `insert` queues post processing and raises NameError
+    on the way.
     """
 
     def insert(self, *args: Any, **kwargs: Any) -> None:

@@ -1,4 +1,6 @@
-"""What a Celery worker does besides its tasks: use the nodestore before it forks, and keep a record of who did what."""
+"""What a Celery worker does besides its tasks: it uses the nodestore before it forks, and records
+which process finished what.
+"""
 
 import os
 from typing import Any, Dict
@@ -13,7 +15,7 @@ _SAVED = "worker-test:saved"
 
 @worker_init.connect
 def use_nodestore_in_parent(**_: Any) -> None:
-    """Read and write a node in the parent, so that the children are forked from a process in which the engine runs."""
+    """Write and read a node in the parent: the children are forked from a running engine."""
     nodestore.set("written-by-parent", {"pid": os.getpid()})
     if nodestore.get("written-by-parent") != {"pid": os.getpid()}:
         raise RuntimeError("the parent cannot read the node that it wrote")

@@ -4,17 +4,16 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
-from conftest import MakeInstallation
-from console import Console, InsideError
-
 import tablestore_local
+from console import Console, InsideError
+from installation import Make
 
 # Seconds; the option `timeout`, which bounds a call with all its attempts.
 TIMEOUT = 2.0
 
 
 @pytest.fixture(scope="module")
-def cut_off(install: MakeInstallation) -> Iterator[Console]:
+def cut_off(install: Make) -> Iterator[Console]:
     """A console inside a Sentry whose Tablestore was there, and was stopped."""
     with tablestore_local.serving() as server:
         made = install(server.nodestore("nodestore", timeout=TIMEOUT))
