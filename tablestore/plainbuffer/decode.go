@@ -119,15 +119,18 @@ func (d *Decoder) Next(row *Row) error {
 	return nil
 }
 
-// DecodeCells appends to dst the cells of buf, which holds cells only and was encoded by this program: checksums are not verified.
-// [Cell.Encoded] of each is set.
-func DecodeCells(buf []byte, dst []Cell) ([]Cell, error) {
+// DecodeCell reads the cell at the start of buf, which this program encoded itself: its checksum is not verified. It returns the
+// bytes after the cell.
+func DecodeCell(buf []byte, c *Cell) (rest []byte, err error) {
 	r := reader{buf: buf}
-	dst, _, err := r.cells(dst, 0)
-	if err == nil && r.pos != len(buf) {
-		err = malformed("cell expected at byte %d", r.pos)
+	*c = Cell{}
+	if r.peek() != tagCell {
+		return nil, malformed("cell expected")
 	}
-	return dst, err
+	if err := r.cell(c); err != nil {
+		return nil, err
+	}
+	return buf[r.pos:], nil
 }
 
 // DecodeValue reads a value from its type byte on, as filters carry it; it must fill buf.

@@ -1,0 +1,108 @@
+package local
+
+import (
+	"github.com/aliyun/aliyun-tablestore-go-sdk/tablestore/otsprotocol"
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/PMExtra/sentry-tablestore/v2/tablestore/errorcode"
+)
+
+// BatchGetRow reads up to 100 rows of one or more tables. Every row has a result of its own, in the order of the request: a row, none,
+// or an error. The request fails as a whole only if it is malformed. A table may be named more than once, as the service was seen to
+// accept; a row may be asked for twice.
+//
+// Left out: answers in pieces (next_token), and any limit on the size of the answer: none is documented.
+
+func (s *Server) batchGetRow(c *call) error {
+	var req otsprotocol.BatchGetRowRequest
+	if err := c.decode(&req); err != nil {
+		return err
+	}
+	rows := 0
+	for _, tr := range req.Tables {
+		rows += len(tr.PrimaryKey)
+		if len(tr.PrimaryKey) == 0 {
+			return invalid("No row specified in table: '%s'.", tr.GetTableName())
+		}
+	}
+	switch {
+	case rows == 0:
+		return invalid("No row specified in the request of BatchGetRow.")
+	case rows > maxBatchGetRows:
+		return invalid("Rows count exceeds the upper limit: %d.", maxBatchGetRows)
+	}
+	reader := rowReader{store: s.db}
+	defer reader.release()
+	row := 0
+	for _, tr := range req.Tables {
+		var sel *selection
+		t := s.catalog.get(tr.GetTableName())
+		if t != nil {
+			var err error
+			if sel, err = newSelection(t, tr, tr.MaxVersions != nil, tr.EndColumn != nil); err != nil {
+				return err
+			}
+		}
+		// The length of the table's part is known when it is written: it goes before it then.
+		start := len(c.out)
+		c.out = protowire.AppendTag(c.out, 1, protowire.BytesType)
+		c.out = protowire.AppendString(c.out, tr.GetTableName())
+		for _, key := range tr.PrimaryKey {
+			if e := c.fault.rowError(row); e != nil {
+				c.out = appendFailedRow(c.out, e)
+			} else if t == nil {
+				c.out = appendFailedRow(c.out, errNoTableToRead())
+			} else {
+				s.appendBatchRow(c, &reader, sel, key)
+			}
+			row++
+		}
+		c.out = insertLength(c.out, start, 1)
+	}
+	return nil
+}
+
+// appendBatchRow reads one row and appends its result as the field 2 of the table's part.
+func (s *Server) appendBatchRow(c *call, reader *rowReader, sel *selection, key []byte) {
+	pk, found, units, err := s.readRow(reader, sel, key, c.now)
+	if err != nil {
+		c.out = appendFailedRow(c.out, c.rowFailure(err))
+		return
+	}
+	size := 2 + consumedSize(units, 0)
+	buffer := 0
+	if found {
+		buffer = 4 + sel.encodedSize(pk)
+		size += 1 + protowire.SizeBytes(buffer)
+	}
+	c.out = protowire.AppendTag(c.out, 2, protowire.BytesType)
+	c.out = protowire.AppendVarint(c.out, uint64(size))
+	c.out = append(c.out, 1<<3, 1) // is_ok = true
+	c.out = appendConsumed(c.out, 3, units, 0)
+	if found {
+		c.out = protowire.AppendTag(c.out, 4, protowire.BytesType)
+		c.out = appendRowBuffer(c.out, sel, pk)
+	}
+}
+
+// appendFailedRow appends the result of a row that failed, as the field 2 of a table's part of a batch. There is no consumed field:
+// the official clients expect none beside an error.
+func appendFailedRow(dst []byte, e *serviceError) []byte {
+	message := appendError(nil, e)
+	dst = protowire.AppendTag(dst, 2, protowire.BytesType)
+	dst = protowire.AppendVarint(dst, uint64(2+1+protowire.SizeBytes(len(message))))
+	dst = append(dst, 1<<3, 0) // is_ok = false
+	return appendBytes(dst, 2, message)
+}
+
+// rowFailure returns an error of one row as its client shall see it.
+func (c *call) rowFailure(err error) *serviceError {
+	e, expected := asServiceError(err)
+	if !expected {
+		c.server.log.Error("row failed", "operation", c.operation, "error", err, "request_id", c.requestID)
+	}
+	if e.code == errorcode.InternalServerError {
+		return failCode(errorcode.InternalServerError)
+	}
+	return e
+}

@@ -1,0 +1,230 @@
+package local
+
+import (
+	"bytes"
+	"compress/zlib"
+	"crypto/md5" //nolint:gosec // The protocol's checksum of bodies.
+	"encoding/base64"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/protoadapt"
+
+	"github.com/PMExtra/sentry-tablestore/v2/tablestore/errorcode"
+	"github.com/PMExtra/sentry-tablestore/v2/tablestore/signature"
+)
+
+// The headers of the protocol, as the service spells them. They are put into the header map in this spelling, not in net/http's.
+const (
+	headerDate         = "x-ots-date"
+	headerAPIVersion   = "x-ots-apiversion"
+	headerAccessKeyID  = "x-ots-accesskeyid"
+	headerInstance     = "x-ots-instancename"
+	headerContentMD5   = "x-ots-contentmd5"
+	headerContentType  = "x-ots-contenttype"
+	headerRequestID    = "x-ots-requestid"
+	headerCompressType = "x-ots-request-compress-type"
+	headerCompressSize = "x-ots-request-compress-size"
+
+	apiVersion  = "2015-12-31"
+	contentType = "protocol buffer"
+	dateLayout  = "2006-01-02T15:04:05.000000Z"
+)
+
+// handlers are the operations.
+var handlers = map[string]func(*Server, *call) error{
+	"CreateTable":   (*Server).createTable,
+	"UpdateTable":   (*Server).updateTable,
+	"DescribeTable": (*Server).describeTable,
+	"ListTable":     (*Server).listTable,
+	"DeleteTable":   (*Server).deleteTable,
+	"PutRow":        (*Server).putRow,
+	"GetRow":        (*Server).getRow,
+	"UpdateRow":     (*Server).updateRow,
+	"DeleteRow":     (*Server).deleteRow,
+	"BatchGetRow":   (*Server).batchGetRow,
+	"BatchWriteRow": (*Server).batchWriteRow,
+	"GetRange":      (*Server).getRange,
+}
+
+// call is a request on its way through the server.
+type call struct {
+	server    *Server
+	operation string
+	requestID string
+	time      time.Time
+	now       int64 // ms; the only reading of the clock in a request
+	body      []byte
+	out       []byte         // the answer's body
+	status    int            // the answer's HTTP status
+	key       *signature.Key // nil if the answer cannot be signed
+	fault     *Fault         // what a test wants to go wrong, or nil
+}
+
+// pooledAnswer is the largest buffer of an answer that is kept for the next one.
+const pooledAnswer = 1 << 20
+
+var answers = sync.Pool{New: func() any { return new([]byte) }}
+
+// decode reads the protobuf body of the request.
+func (c *call) decode(m protoadapt.MessageV1) error {
+	if unmarshal(c.body, m) != nil {
+		return invalid("Parse PBMessage from RawString failed.")
+	}
+	return nil
+}
+
+// encode makes m the body of the answer.
+func (c *call) encode(m protoadapt.MessageV1) (err error) {
+	c.out, err = proto.MarshalOptions{}.MarshalAppend(c.out, protoadapt.MessageV2Of(m))
+	return err
+}
+
+func unmarshal(data []byte, m protoadapt.MessageV1) error {
+	return proto.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(data, protoadapt.MessageV2Of(m))
+}
+
+// ServeHTTP answers a request of the protocol.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.closing.RLock()
+	defer s.closing.RUnlock()
+	if s.options.Faults && strings.HasPrefix(r.URL.Path, "/_") {
+		s.serveAdmin(w, r)
+		return
+	}
+	buf := answers.Get().(*[]byte)
+	now := s.now()
+	c := &call{server: s, time: now, now: now.UnixMilli(), requestID: newUUID(), status: http.StatusOK, out: (*buf)[:0]}
+	// Some clients put a path before the operation; signatures cover the operation only.
+	c.operation = r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]
+
+	err := s.serve(c, r)
+	if err != nil {
+		c.fail(err)
+	}
+	c.write(w, r)
+	s.log.Debug("request", "operation", c.operation, "status", c.status, "request_id", c.requestID, "in", len(c.body), "out", len(c.out))
+	if cap(c.out) <= pooledAnswer {
+		*buf = c.out
+		answers.Put(buf)
+	}
+}
+
+// serve checks a request and does what it asks for.
+func (s *Server) serve(c *call, r *http.Request) error {
+	if s.closed {
+		return failCode(errorcode.ServerUnavailable)
+	}
+	if r.Method != http.MethodPost {
+		return failCode(errorcode.MethodNotAllowed)
+	}
+	handler := handlers[c.operation]
+	body, err := readBody(r)
+	if err != nil {
+		return err
+	}
+	if err := s.authenticate(c, r.Header, body); err != nil {
+		return err
+	}
+	if c.body, err = expandBody(r.Header, body); err != nil {
+		return err
+	}
+	if c.fault = s.nextFault(c.operation, c.body); c.fault != nil {
+		if done, err := c.fault.before(c, r); done || err != nil {
+			return err
+		}
+	}
+	if handler == nil {
+		return invalid("Unsupported operation: '%s'.", c.operation)
+	}
+	return handler(s, c)
+}
+
+// readBody reads the body, up to the service's limit.
+func readBody(r *http.Request) ([]byte, error) {
+	if r.ContentLength > maxRequestBody {
+		return nil, failCode(errorcode.RequestBodyTooLarge)
+	}
+	var body []byte
+	var err error
+	if r.ContentLength >= 0 {
+		body = make([]byte, r.ContentLength)
+		_, err = io.ReadFull(r.Body, body)
+	} else {
+		body, err = io.ReadAll(io.LimitReader(r.Body, maxRequestBody+1))
+	}
+	switch {
+	case err != nil:
+		return nil, failCode(errorcode.RequestTimeout)
+	case len(body) > maxRequestBody:
+		return nil, failCode(errorcode.RequestBodyTooLarge)
+	}
+	return body, nil
+}
+
+// expandBody undoes the compression that the Java SDK can be told to use: a zlib stream, called deflate, with the raw size in a header.
+func expandBody(h http.Header, body []byte) ([]byte, error) {
+	kind := signature.Get(h, headerCompressType)
+	if kind == "" {
+		return body, nil
+	}
+	if kind != "deflate" {
+		return nil, invalid("Unsupported compress type: '%s'.", kind)
+	}
+	size, err := strconv.Atoi(signature.Get(h, headerCompressSize))
+	if err != nil || size < 0 {
+		return nil, invalid("Missing header: '%s'.", headerCompressSize)
+	}
+	if size > maxRequestBody {
+		return nil, failCode(errorcode.RequestBodyTooLarge)
+	}
+	z, err := zlib.NewReader(bytes.NewReader(body))
+	if err != nil {
+		return nil, invalid("Cannot deserialize the request data.")
+	}
+	raw, err := io.ReadAll(io.LimitReader(z, int64(size)+1))
+	if err != nil || len(raw) != size {
+		return nil, invalid("Cannot deserialize the request data.")
+	}
+	return raw, nil
+}
+
+// fail makes the answer an error.
+func (c *call) fail(err error) {
+	e, expected := asServiceError(err)
+	if !expected {
+		c.server.log.Error("request failed", "operation", c.operation, "error", err, "request_id", c.requestID)
+	}
+	c.status = e.status
+	c.out = appendError(c.out[:0], e)
+}
+
+// write sends the answer: header and body go out together, except for bodies that do not fit into net/http's buffer.
+func (c *call) write(w http.ResponseWriter, r *http.Request) {
+	sum := md5.Sum(c.out) //nolint:gosec // as above
+	h := w.Header()
+	h[headerContentType] = []string{contentType}
+	h[headerRequestID] = []string{c.requestID}
+	h[headerDate] = []string{c.time.UTC().Format(dateLayout)}
+	h[headerContentMD5] = []string{base64.StdEncoding.EncodeToString(sum[:])}
+	h["Content-Type"] = nil // the service sends none, and net/http would guess one
+	h["Content-Length"] = []string{strconv.Itoa(len(c.out))}
+	if c.fault.corruptsMD5() {
+		h[headerContentMD5] = []string{base64.StdEncoding.EncodeToString(make([]byte, md5.Size))}
+	}
+	if c.key != nil {
+		h["Authorization"] = []string{c.key.Authorization(c.server.options.AccessKeyID, c.operation, h)}
+	}
+	if c.fault != nil && c.fault.writeBroken(c, w, r) {
+		return
+	}
+	w.WriteHeader(c.status)
+	if _, err := w.Write(c.out); err != nil {
+		c.server.log.Debug("the client went away", "operation", c.operation, "error", err)
+	}
+}

@@ -1,0 +1,216 @@
+package local
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/PMExtra/sentry-tablestore/v2/tablestore/signature"
+)
+
+// Options are the options of a server.
+type Options struct {
+	// Dir is the data folder; it is created if it is missing. Memory serves from memory instead, and then Dir must be empty.
+	Dir    string
+	Memory bool
+
+	// Instance, AccessKeyID and AccessKeySecret are what requests must be made and signed with.
+	Instance        string
+	AccessKeyID     string
+	AccessKeySecret string
+
+	// Clock tells the time, for timestamps, time to live and the age of requests. Default: time.Now.
+	Clock func() time.Time
+	// ClockSkew is how far the date of a request may be from the clock. Default: 15 minutes; negative: not checked.
+	ClockSkew time.Duration
+	// MaxTables is how many tables there may be. Default: 64, as for the service.
+	MaxTables int
+	// Faults lets requests to /_faults and /_clock inject faults and move the clock, without authentication: for tests only.
+	Faults bool
+	// Logger gets a debug record for each request, and what goes wrong inside the server. Default: none.
+	Logger *slog.Logger
+}
+
+const (
+	defaultClockSkew = 15 * time.Minute
+	stripes          = 1024
+	cacheSize        = 64 << 20
+	memTableSize     = 32 << 20
+)
+
+// Server is a Tablestore server. It is an http.Handler, safe for concurrent use.
+type Server struct {
+	options     Options
+	db          *pebble.DB
+	lock        *pebble.Lock         // nil in memory
+	sync        *pebble.WriteOptions // what a write has to wait for before it is acknowledged
+	catalog     *catalog
+	log         *slog.Logger
+	key         *signature.Key
+	keysV4      atomic.Pointer[keyV4]
+	clockOffset atomic.Int64
+	blobs       atomic.Uint64 // number of the last large value
+	increments  atomic.Int64  // last generated value of an auto-increment column
+	locks       [stripes]sync.Mutex
+	faults      faults
+
+	closing sync.RWMutex // held for reading by requests
+	closed  bool
+}
+
+// Open opens or creates the server's data.
+func Open(o Options) (*Server, error) {
+	switch {
+	case o.Instance == "" || o.AccessKeyID == "" || o.AccessKeySecret == "":
+		return nil, errors.New("open the server: Instance, AccessKeyID and AccessKeySecret must be given")
+	case o.Memory == (o.Dir != ""):
+		return nil, errors.New("open the server: either Dir or Memory must be given")
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.ClockSkew == 0 {
+		o.ClockSkew = defaultClockSkew
+	}
+	if o.MaxTables == 0 {
+		o.MaxTables = maxTables
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{options: o, log: o.Logger, key: signature.NewV2(o.AccessKeySecret), sync: pebble.Sync}
+	if err := s.openStore(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Server) openStore() error {
+	cache := pebble.NewCache(cacheSize)
+	defer cache.Unref()
+	po := &pebble.Options{
+		Cache:                       cache,
+		FS:                          vfs.Default,
+		FormatMajorVersion:          pebble.FormatNewest,
+		MemTableSize:                memTableSize,
+		MemTableStopWritesThreshold: 4,
+		L0CompactionThreshold:       4,
+		Logger:                      pebbleLogger{s.log},
+		EventListener:               &pebble.EventListener{BackgroundError: func(err error) { s.log.Error("storage", "error", err) }},
+	}
+	for i := range po.Levels {
+		// A put must look at what it replaces; with filters, looking for a row that is not there seldom reads a block.
+		po.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+	}
+	dir := s.options.Dir
+	if s.options.Memory {
+		// Nothing outlives the process, so there is no log to write either.
+		dir, po.FS, po.DisableWAL, s.sync = "data", vfs.NewMem(), true, pebble.NoSync
+	} else {
+		lock, err := lockFolder(dir)
+		if err != nil {
+			return fmt.Errorf("open %s: %w", dir, err)
+		}
+		po.Lock, s.lock = lock, lock
+	}
+	db, err := pebble.Open(dir, po)
+	if err != nil {
+		return fmt.Errorf("open %s: %w", dir, errors.Join(err, s.unlockFolder()))
+	}
+	s.db = db
+	if err := s.start(); err != nil {
+		return fmt.Errorf("open %s: %w", dir, errors.Join(err, db.Close(), s.unlockFolder()))
+	}
+	return nil
+}
+
+// lockFolder creates the folder if needed and takes its lock.
+func lockFolder(dir string) (*pebble.Lock, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	lock, err := pebble.LockDirectory(dir, vfs.Default)
+	var pathError *fs.PathError
+	switch {
+	case err == nil:
+		return lock, nil
+	case errors.As(err, &pathError): // the lock file cannot be made
+		return nil, err
+	default: // another process holds it, or this one
+		return nil, fmt.Errorf("%w (%w)", ErrLocked, err)
+	}
+}
+
+func (s *Server) unlockFolder() error {
+	if s.lock == nil {
+		return nil
+	}
+	return s.lock.Close()
+}
+
+// start reads the tables and begins a new range of numbers for large values: none is used twice, even after a crash.
+func (s *Server) start() error {
+	starts := uint64(0)
+	value, closer, err := s.db.Get([]byte(keyStarts))
+	switch {
+	case errors.Is(err, pebble.ErrNotFound):
+	case err != nil:
+		return err
+	default:
+		if len(value) == 8 {
+			starts = binary.BigEndian.Uint64(value)
+		}
+		if err := closer.Close(); err != nil {
+			return err
+		}
+	}
+	starts++
+	if err := s.db.Set([]byte(keyStarts), binary.BigEndian.AppendUint64(nil, starts), s.sync); err != nil {
+		return err
+	}
+	s.blobs.Store(starts << 40)
+	s.catalog, err = loadCatalog(s.db)
+	return err
+}
+
+// Close waits for running requests, refuses further ones and closes the data. Closing twice is an error.
+func (s *Server) Close() error {
+	s.closing.Lock()
+	defer s.closing.Unlock()
+	if s.closed {
+		return ErrClosed
+	}
+	s.closed = true
+	if err := errors.Join(s.db.Close(), s.unlockFolder()); err != nil {
+		return fmt.Errorf("close the data: %w", err)
+	}
+	return nil
+}
+
+// AdvanceClock moves the server's clock relative to [Options.Clock].
+func (s *Server) AdvanceClock(d time.Duration) { s.clockOffset.Add(int64(d)) }
+
+// pebbleLogger keeps the store's chatter on debug level.
+type pebbleLogger struct{ log *slog.Logger }
+
+func (l pebbleLogger) Infof(format string, args ...any) { l.log.Debug(fmt.Sprintf(format, args...)) }
+
+func (l pebbleLogger) Errorf(format string, args ...any) { l.log.Error(fmt.Sprintf(format, args...)) }
+
+func (l pebbleLogger) Fatalf(format string, args ...any) {
+	// Pebble calls this when it cannot go on without risking data, such as after a failed sync of its log, and must not be returned
+	// to. A panic would be caught by the HTTP server, which would go on; so the process ends here, as with Pebble's own logger.
+	l.log.Error(fmt.Sprintf(format, args...))
+	fmt.Fprintf(os.Stderr, "tablestore-local: "+format+"\n", args...)
+	os.Exit(1)
+}
