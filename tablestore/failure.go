@@ -14,7 +14,7 @@ import (
 func transportError(x *exchange, err error) *Error {
 	failure := &Error{Err: err}
 	if x.ctx.Err() != nil {
-		failure.Kind = Deadline
+		failure.Kind, failure.Err = Deadline, x.ctx.Err()
 		if x.sent.Load() {
 			failure.Message = endOfTime(x.ctx) + " while waiting for the answer; the request may have been applied"
 		} else {
@@ -40,7 +40,8 @@ func bodyError(x *exchange, err error) *Error {
 	case errors.Is(err, errAnswerTooLarge):
 		failure.Kind, failure.Message = Corrupt, err.Error()
 	case x.ctx.Err() != nil:
-		failure.Kind, failure.Message = Deadline, endOfTime(x.ctx)+" in the middle of the answer; the request may have been applied"
+		failure.Kind, failure.Err = Deadline, x.ctx.Err()
+		failure.Message = endOfTime(x.ctx) + " in the middle of the answer; the request may have been applied"
 	case isMalformed(err):
 		failure.Kind, failure.Message = Corrupt, "the answer is not HTTP: "+x.redact.foreign(err.Error())
 	default:

@@ -89,7 +89,7 @@ func (c *client) GetRange(ctx context.Context, request *GetRangeRequest) ([]Row,
 		ColumnsToGet: request.ColumnsToGet,
 		MaxVersion:   1,
 		Direction:    sdk.FORWARD,
-		Limit:        int32(request.Limit), //nolint:gosec // The service answers 5,000 rows at most.
+		Limit:        int32(request.Limit),
 	}
 	if request.Start.Value == "" {
 		criteria.StartPrimaryKey.PrimaryKeys[0].PrimaryKeyOption = sdk.MIN

@@ -1,11 +1,17 @@
 package tablestore
 
 import (
+	"bufio"
+	"bytes"
 	"crypto/md5"
 	"encoding/base64"
+	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/PMExtra/sentry-tablestore/v2/tablestore/plainbuffer"
@@ -111,13 +117,89 @@ func failed(t testing.TB, code, text string) []byte {
 	return message(t, &otsprotocol.Error{Code: &code, Message: &text})
 }
 
-func TestGetRow(t *testing.T) {
-	client := open(t, serve(t, always(answer{body: gotRow(t, row("a1", []byte("value")))})).URL)
-	got, err := client.GetRow(t.Context(), &GetRowRequest{Table: "nodestore", PrimaryKey: PrimaryKey{"id", "a1"}})
+// wire serves single connections: n counts them from 1. The connection is closed when f returns.
+func wire(t testing.TB, f func(n int, conn net.Conn, requests *bufio.Reader)) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(got.Columns) != 1 || string(got.Columns[0].Value.([]byte)) != "value" || got.Columns[0].Timestamp != 1700000000000 {
-		t.Fatalf("got %+v", got)
+	var conns sync.WaitGroup
+	t.Cleanup(func() {
+		listener.Close()
+		conns.Wait()
+	})
+	go func() {
+		for n := 1; ; n++ {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			conns.Add(1)
+			go func() {
+				defer conns.Done()
+				defer conn.Close()
+				f(n, conn, bufio.NewReader(conn))
+			}()
+		}
+	}()
+	return "http://" + listener.Addr().String()
+}
+
+// readRequest reads a whole request; nil means that the connection ended.
+func readRequest(requests *bufio.Reader) *http.Request {
+	request, err := http.ReadRequest(requests)
+	if err != nil {
+		return nil
+	}
+	body, err := io.ReadAll(request.Body)
+	if err != nil {
+		return nil
+	}
+	request.Body = io.NopCloser(bytes.NewReader(body))
+	return request
+}
+
+// encoded is the answer as it goes over the wire.
+func (a answer) encoded(request *http.Request) []byte {
+	recorder := httptest.NewRecorder()
+	a.write(recorder, request)
+	response := recorder.Result()
+	response.ContentLength = int64(len(a.body))
+	var b bytes.Buffer
+	_ = response.Write(&b)
+	return b.Bytes()
+}
+
+// get reads row a1 and returns the failure, or nil.
+func get(t testing.TB, c *client) *Error {
+	t.Helper()
+	_, err := c.GetRow(t.Context(), getA1)
+	return failureOf(t, err)
+}
+
+var getA1 = &GetRowRequest{Table: "nodestore", PrimaryKey: PrimaryKey{Name: "id", Value: "a1"}}
+
+// failureOf is the error as an *Error; every error must be one.
+func failureOf(t testing.TB, err error) *Error {
+	t.Helper()
+	if err == nil {
+		return nil
+	}
+	var failure *Error
+	if !errors.As(err, &failure) {
+		t.Fatalf("%T is no *Error: %v", err, err)
+	}
+	return failure
+}
+
+// wantKind fails the test unless the error is of the kind and its text holds the part.
+func wantKind(t testing.TB, failure *Error, kind Kind, part string) {
+	t.Helper()
+	if failure == nil {
+		t.Fatalf("no error, want kind %d with %q", kind, part)
+	}
+	if failure.Kind != kind || !strings.Contains(failure.Error(), part) {
+		t.Fatalf("kind %d, %v; want kind %d with %q", failure.Kind, failure, kind, part)
 	}
 }
