@@ -18,6 +18,7 @@ import (
 	"github.com/PMExtra/sentry-tablestore/v2/tablestore/signature"
 	"github.com/aliyun/aliyun-tablestore-go-sdk/tablestore/otsprotocol"
 	"github.com/golang/protobuf/proto"
+	protov2 "google.golang.org/protobuf/proto"
 )
 
 // What all tests sign with.
@@ -86,9 +87,10 @@ func open(t testing.TB, endpoint string, change ...func(*Options)) *client {
 	return opened.(*client)
 }
 
+// message encodes a message, even one without required fields.
 func message(t testing.TB, m proto.Message) []byte {
 	t.Helper()
-	body, err := proto.Marshal(m)
+	body, err := protov2.MarshalOptions{AllowPartial: true}.Marshal(proto.MessageV2(m))
 	if err != nil {
 		t.Fatal(err)
 	}
