@@ -98,7 +98,7 @@ def _tell(stored: list[table.Stored]) -> int:
         print("\nSome events were not read back as they were saved.")
         return 1
     print(
-        "\nRaw: the JSON that Sentry handed over. Stored: the row's data as Aliyun's SDK reads it.\n"
+        "\nRaw: the JSON that Sentry handed over. Stored: the row's data, read by Aliyun's SDK.\n"
         "Times are those of the nodestore's own calls within EventManager.save and nodestore.get."
     )
     return 0

@@ -42,10 +42,12 @@ def prepare() -> Path:
     :raises UnavailableError: when CPython 3.8, a Debian package or a Python package cannot be had.
     """
     try:
-        debian.require(debian.SERVICES)
         with alone():
             if not _complete():
-                _make()
+                python = interpreter.find(CACHE)
+                debian.require((*debian.SERVICES, *debian.COMPILE))
+                _make(python)
+            debian.require(debian.SERVICES)
     except (interpreter.NoInterpreterError, debian.MissingPackagesError) as error:
         raise UnavailableError(str(error)) from error
     return HOME
@@ -85,10 +87,8 @@ def _complete() -> bool:
     return _STAMP.exists() and _STAMP.read_text() == key() and (HOME / "bin" / "python").exists()
 
 
-def _make() -> None:
-    """Make the environment from nothing."""
-    debian.require(debian.COMPILE)
-    python = interpreter.find(CACHE)
+def _make(python: Path) -> None:
+    """Make the environment from nothing with this interpreter."""
     shutil.rmtree(HOME, ignore_errors=True)
     subprocess.run([str(python), "-m", "venv", str(HOME)], check=True)
     for file in REQUIREMENTS:
