@@ -21,10 +21,10 @@ _TEMPLATE_DATABASE = "sentry_template"
 _SETTINGS = Template('''\
 """The smallest settings that Sentry 23.7.1 runs with: no Kafka, Snuba, ClickHouse or Relay."""
 
+from sentry.conf.server import *
+
 import datetime
 import os
-
-from sentry.conf.server import *
 
 DATABASES = {
     "default": {
