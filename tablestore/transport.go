@@ -64,7 +64,10 @@ func (s *session) RoundTrip(request *http.Request) (*http.Response, error) {
 	if err == nil && x.use == ignoreAnswer {
 		err = errIgnored
 	}
-	return response, err
+	if err != nil {
+		return nil, err
+	}
+	return response, nil
 }
 
 func (s *session) exchangeBytes(request *http.Request) (*http.Response, error) {
