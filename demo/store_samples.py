@@ -61,7 +61,7 @@ def main(samples):
                 client_options={"end_point": end_point, **key},
                 compression="zstd",
             )
-            storage.bootstrap()
+            storage.bootstrap(automatic_expiry=False)
             return [store(storage, requests, sample) for sample in sorted(samples.glob("*.json"))]
         finally:
             server.terminate()

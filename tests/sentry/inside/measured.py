@@ -39,8 +39,8 @@ class _Watched:
 
     def __init__(self, method: str) -> None:
         self.milliseconds: List[float] = []
-        backend = nodestore.backend
-        original = getattr(backend, method)
+        storage = type(getattr(nodestore.backend, method).__self__)
+        original = getattr(storage, method)
 
         def timed(*args: Any, **kwargs: Any) -> Any:
             started = time.perf_counter()
@@ -48,7 +48,7 @@ class _Watched:
             self.milliseconds.append(1000 * (time.perf_counter() - started))
             return result
 
-        self._patch = mock.patch.object(type(original.__self__), method, timed)
+        self._patch = mock.patch.object(storage, method, timed)
 
     def __enter__(self) -> "_Watched":
         self._patch.start()
