@@ -3,30 +3,31 @@
 ::
 
     TablestoreError
-    ├── TablestoreOptionsError          an option is wrong; ValueError
-    ├── TablestoreInvalidIDError        the id can be no primary key; ValueError
-    ├── TablestoreValueTooLargeError    the value exceeds 64 MiB; ValueError
+    ├── TablestoreOptionsError            an option is wrong; ValueError
+    ├── TablestoreInvalidIDError          the id can be no primary key; ValueError
+    ├── TablestoreValueTooLargeError      the value exceeds 64 MiB; ValueError
     ├── TablestoreCorruptionError
-    │   ├── TablestoreCorruptRowError   the row is there and cannot be decoded
-    │   └── TablestoreCorruptAnswerErroranswers kept failing their checks
+    │   ├── TablestoreCorruptRowError     the row is there and cannot be decoded
+    │   └── TablestoreCorruptAnswerError  answers kept failing their checks
     ├── TablestoreAccessError
-    │   ├── TablestoreAuthenticationErrorthe key, its secret, the token or the clock is wrong
-    │   └── TablestorePermissionError   the key may not do this
+    │   ├── TablestoreAuthenticationError the key, its secret, the token or the clock is wrong
+    │   └── TablestorePermissionError     the key may not do this
     ├── TablestoreTableError
-    │   ├── TablestoreTableMissingError the table has not been created
-    │   ├── TablestoreTableMismatchErrorthe table has another shape
-    │   └── TablestoreTableNotReadyErrorit was created a moment ago; Unavailable too
-    ├── TablestoreUnavailableError      the service failed; ServiceUnavailable
-    │   ├── TablestoreThrottledError    the service asked to slow down
-    │   └── TablestoreConnectionError   it could not be reached; ConnectionError
-    ├── TablestoreTimeoutError          no answer in time; DeadlineExceeded, TimeoutError
-    ├── TablestorePartialError          rows of a batch failed for different reasons
-    ├── TablestoreServiceError          any other code of the service
-    ├── TablestoreClosedError           the client was closed during the call
-    ├── TablestoreLoadError             the engine could not be loaded; ImportError
-    └── TablestoreInternalError         a defect of this package; the engine goes on
+    │   ├── TablestoreTableMissingError   the table has not been created
+    │   ├── TablestoreTableMismatchError  the table has another shape
+    │   └── TablestoreTableNotReadyError  it was created a moment ago; Unavailable too
+    ├── TablestoreUnavailableError        the service failed; ServiceUnavailable
+    │   ├── TablestoreThrottledError      the service asked to slow down
+    │   └── TablestoreConnectionError     it could not be reached; ConnectionError
+    ├── TablestoreTimeoutError            no answer in time; DeadlineExceeded, TimeoutError
+    ├── TablestorePartialError            rows of a batch failed for different reasons
+    ├── TablestoreServiceError            any other code of the service
+    ├── TablestoreClosedError             the client was closed during the call
+    ├── TablestoreLoadError               the engine could not be loaded; ImportError
+    └── TablestoreInternalError           a defect of this package; the engine goes on
 
-After the semicolon: what it also is an instance of.
+After the semicolon: what it is an instance of as well.
+
 `ServiceUnavailable` and `DeadlineExceeded` are those of `google.api_core.exceptions`, where that
 package can be imported: they are what Sentry retries on. What is temporary has been retried by the
 engine until the deadline before it is raised.

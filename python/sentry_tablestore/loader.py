@@ -31,6 +31,9 @@ NAME = "sentry_tablestore._native"
 
 _CHUNK = 1 << 20
 
+# CPython 3.6 and 3.7 pass over the numbers that are no signals; later ones warn of them.
+_ALL_SIGNALS = getattr(signal, "valid_signals", lambda: range(1, signal.NSIG))()
+
 # Number of private copies tried in this process and the processes that it descends from.
 _copies = itertools.count(1)
 
@@ -204,7 +207,7 @@ def _signals_blocked() -> Iterator[None]:
     # lost.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
-        signal.pthread_sigmask(signal.SIG_BLOCK, range(1, signal.NSIG))
+        signal.pthread_sigmask(signal.SIG_BLOCK, _ALL_SIGNALS)
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

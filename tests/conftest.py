@@ -1,0 +1,63 @@
+"""A local server for all tests, and stores in it. Runs on CPython 3.6."""
+
+import os
+import sys
+import uuid
+
+import pytest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(__file__)), "python"))
+sys.path.insert(0, os.path.dirname(__file__))
+
+import local_server
+from sentry_tablestore.kvstore.tablestore import TablestoreKVStorage
+
+
+@pytest.fixture(scope="session")
+def server():
+    """A server that all tests share: whoever makes it fail undoes that, nobody moves its clock."""
+    address = os.environ.get(local_server.VARIABLE)
+    if address:
+        yield local_server.LocalServer(address)
+        return
+    with local_server.serving() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def table(server):
+    """Name a table for this run that is there and keeps everything."""
+    name = "nodes_" + uuid.uuid4().hex
+    store = TablestoreKVStorage("sentry", name, server.client_options())
+    store.bootstrap(automatic_expiry=False)
+    return name
+
+
+@pytest.fixture(scope="session")
+def make_store(server, table):
+    """Make a store of the shared table, with other options where given."""
+
+    def make(**options):
+        parameters = {"table_name": options.pop("table", table)}
+        for name in ("default_ttl", "compression", "reserved_throughput", "automatic_expiry"):
+            if name in options:
+                parameters[name] = options.pop(name)
+        return TablestoreKVStorage(
+            "sentry", client_options=server.client_options(**options), **parameters
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def store(make_store):
+    """A store of the shared table."""
+    return make_store()
+
+
+@pytest.fixture
+def new_id():
+    """Make ids that no other test has."""
+    prefix = uuid.uuid4().hex[:12]
+    count = iter(range(10**9))
+    return lambda: f"{prefix}-{next(count)}"

@@ -1,0 +1,284 @@
+"""Forks: a Go runtime does not survive one, so every child has an engine of its own."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import uuid
+
+import forking
+import pytest
+from sentry_tablestore import loader
+
+
+@pytest.fixture
+def used(store, new_id):
+    """A store whose engine this process has used, and the id of a value in it."""
+    key = new_id()
+    store.set(key, b"from the parent")
+    assert store.get(key) == b"from the parent"
+    return store, key
+
+
+def uses(store, key):
+    """Use the store as a worker does, and tell which process did."""
+    own = "child-" + uuid.uuid4().hex
+    for n in range(5):
+        assert store.get(key) == b"from the parent"
+        store.set(own, b"%d" % n)
+        assert store.get(own) == b"%d" % n
+    assert dict(store.get_many([key, own])) == {key: b"from the parent", own: b"4"}
+    store.delete_many([own])
+    assert store.get(own) is None
+    return os.getpid()
+
+
+def test_a_child_of_a_parent_that_used_the_engine(used):
+    assert forking.in_child(lambda: uses(*used)) != os.getpid()
+    uses(*used)
+
+
+def test_many_children_at_once(used):
+    waits = [forking.start_child(lambda: uses(*used)) for _ in range(6)]
+    uses(*used)
+    assert len({wait() for wait in waits}) == 6
+
+
+def test_nested_children(used):
+    def nested(depth):
+        pids = [uses(*used)]
+        if depth:
+            pids += forking.in_child(lambda: nested(depth - 1))
+            # A process goes on after its child has come and gone.
+            uses(*used)
+        return pids
+
+    assert len(set(nested(5))) == 6
+
+
+def test_a_grandchild_of_a_child_that_never_used_the_engine(used):
+    assert forking.in_child(lambda: forking.in_child(lambda: uses(*used)))
+
+
+def test_a_child_of_a_parent_that_never_used_the_engine(make_store, used):
+    # The engine is loaded here already: this is about the client of these options.
+    store = make_store(max_connection=9)
+    assert forking.in_child(lambda: uses(store, used[1]))
+    uses(store, used[1])
+
+
+def test_a_fork_pool_with_respawn(used):
+    context = multiprocessing.get_context("fork")
+    global _for_workers
+    _for_workers = used
+    with context.Pool(2, maxtasksperchild=2) as pool:
+        pids = pool.map_async(_work, range(8), chunksize=1).get(forking.SECONDS)
+    assert len(set(pids)) >= 4
+
+
+_for_workers = None
+
+
+def _work(_):
+    return uses(*_for_workers)
+
+
+def test_a_fork_from_a_second_thread(used):
+    pids = []
+    thread = threading.Thread(target=lambda: pids.append(forking.in_child(lambda: uses(*used))))
+    thread.start()
+    thread.join()
+    assert len(pids) == 1
+
+
+def test_forks_of_a_busy_parent(used):
+    store, key = used
+    stop, failed = threading.Event(), []
+
+    def busy():
+        try:
+            while not stop.is_set():
+                assert store.get(key) == b"from the parent"
+        except BaseException as error:  # noqa: BLE001 - shown by the test
+            failed.append(error)
+
+    threads = [threading.Thread(target=busy) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(6):
+            forking.in_child(lambda: uses(store, key))
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert not failed
+
+
+def test_threads_of_a_child_share_its_engine(used):
+    def child():
+        processes, failed = set(), []
+
+        def use():
+            try:
+                uses(*used)
+                processes.add(id(loader.process().native))
+            except BaseException as error:  # noqa: BLE001 - shown by the test
+                failed.append(error)
+
+        threads = [threading.Thread(target=use) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not failed, failed
+        return len(processes)
+
+    assert forking.in_child(child) == 1
+
+
+def test_a_child_interrupted_by_signals_while_it_loads(used):
+    def child():
+        heard = []
+        signal.signal(
+            signal.SIGALRM, lambda number, frame: heard.append(threading.current_thread())
+        )
+        signal.setitimer(signal.ITIMER_REAL, 0.002, 0.002)
+        for _ in range(20):
+            uses(*used)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        assert set(heard) == {threading.main_thread()}
+        return len(heard)
+
+    assert forking.in_child(child) > 5
+
+
+def test_a_fork_while_another_thread_loads(used):
+    """The child finds the lock held for ever by a thread that it does not have, and a library half mapped."""
+
+    def without_an_engine():
+        inherited = loader._current
+        fresh = loader.Process(os.getpid(), inherited)
+        inherited.children[os.getpid()] = loader._current = fresh
+        loading, go_on = threading.Event(), threading.Event()
+        real = loader._import
+
+        def slow(path):
+            loading.set()
+            assert go_on.wait(forking.SECONDS)
+            return real(path)
+
+        loader._import = slow
+        loads = threading.Thread(target=lambda: uses(*used))
+        loads.start()
+        assert loading.wait(forking.SECONDS)
+
+        def grandchild():
+            loader._import = real
+            return uses(*used)
+
+        pid = forking.in_child(grandchild)
+        go_on.set()
+        loads.join()
+        uses(*used)
+        return pid
+
+    assert forking.in_child(without_an_engine)
+
+
+def test_the_parents_copy_refuses_instead_of_hanging(used):
+    native = loader.process().native
+    assert not native.is_forked()
+
+    def child():
+        assert native.is_forked()
+        with pytest.raises(RuntimeError, match="parent"):
+            native.get(1, used[1], 30, 30)
+        with pytest.raises(RuntimeError, match="parent"):
+            native.open(b"{}")
+        with pytest.raises(RuntimeError, match="parent"):
+            native.close(1)
+        uses(*used)
+        return loader.process().native is not native
+
+    assert forking.in_child(child)
+
+
+def test_a_process_id_that_is_given_again(used):
+    """A descendant may get the id of the ancestor that loaded the engine: the id alone proves nothing."""
+
+    def child():
+        loader._current.pid = os.getpid()
+        return uses(*used)
+
+    assert forking.in_child(child)
+
+
+def test_an_import_behind_the_loaders_back(used):
+    """Whoever imports the module itself before a fork does not make a child hang."""
+
+    def child():
+        loader._current = loader.Process(os.getpid(), None)
+        # An ordinary load finds the parent's copy mapped under this name, and dead.
+        return uses(*used)
+
+    assert forking.in_child(child)
+
+
+def open_files():
+    """Name what this process has open."""
+    return sorted(
+        os.readlink("/proc/self/fd/" + fd) for fd in os.listdir("/proc/self/fd") if _exists(fd)
+    )
+
+
+def _exists(fd):
+    return os.path.islink("/proc/self/fd/" + fd)
+
+
+def test_the_private_copy_leaves_no_open_file(used):
+    def child():
+        before = [name for name in open_files() if "memfd" in name]
+        uses(*used)
+        after = [name for name in open_files() if "memfd" in name]
+        with open("/proc/self/maps") as maps:
+            mapped = {line.split(None, 5)[5] for line in maps if "memfd" in line}
+        return before, after, bool(mapped)
+
+    before, after, mapped = forking.in_child(child)
+    assert before == after == []
+    assert mapped
+
+
+@pytest.mark.parametrize("refuses", ["the engine's", "every"])
+def test_without_memory_files_there_is_a_temporary_one(used, monkeypatch, tmp_path, refuses):
+    def refused(*arguments):
+        raise OSError(38, "Function not implemented")
+
+    real = loader.Process._memory_files
+    ways = {
+        "the engine's": lambda self: [refused] + list(real(self))[1:],
+        "every": lambda self: [refused, refused],
+    }
+    monkeypatch.setattr(loader.Process, "_memory_files", ways[refuses])
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert forking.in_child(lambda: uses(*used))
+    # It is mapped, and no longer in the folder.
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_copy_that_cannot_be_made_says_why(used, monkeypatch):
+    def refused(*arguments):
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(loader.Process, "_memory_files", lambda self: [refused])
+    monkeypatch.setattr("tempfile.tempdir", "/proc/nowhere")
+
+    def child():
+        with pytest.raises(loader.TablestoreLoadError) as caught:
+            used[0].get(used[1])
+        return str(caught.value)
+
+    text = forking.in_child(child)
+    assert "Function not implemented" in text
+    assert "nowhere" in text

@@ -1,0 +1,13 @@
+"""Stands in for Sentry's metrics."""
+
+from stand_in import recorded
+
+
+def incr(key, amount=1, instance=None, tags=None):
+    """Record a count."""
+    recorded.append(("incr", key, tags))
+
+
+def timing(key, value, instance=None, tags=None):
+    """Record seconds."""
+    recorded.append(("timing", key, tags))
