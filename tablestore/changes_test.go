@@ -9,7 +9,6 @@ import (
 
 	"github.com/PMExtra/sentry-tablestore/v2/local"
 	"github.com/aliyun/aliyun-tablestore-go-sdk/tablestore/otsprotocol"
-	"github.com/golang/protobuf/proto"
 )
 
 func TestPutReplacesTheRow(t *testing.T) {
@@ -218,13 +217,13 @@ func TestConditionOnTheWire(t *testing.T) {
 		var request otsprotocol.PutRowRequest
 		var filter otsprotocol.Filter
 		var single otsprotocol.SingleColumnValueFilter
-		if err := proto.Unmarshal(body, &request); err != nil {
+		if err := decode(body, &request); err != nil {
 			t.Fatal(err)
 		}
-		if err := proto.Unmarshal(request.Condition.ColumnCondition, &filter); err != nil {
+		if err := decode(request.Condition.ColumnCondition, &filter); err != nil {
 			t.Fatal(err)
 		}
-		if err := proto.Unmarshal(filter.Filter, &single); err != nil {
+		if err := decode(filter.Filter, &single); err != nil {
 			t.Fatal(err)
 		}
 		if request.Condition.GetRowExistence() != otsprotocol.RowExistenceExpectation_IGNORE || single.GetFilterIfMissing() == pass ||

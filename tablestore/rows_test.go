@@ -10,7 +10,7 @@ import (
 	"github.com/PMExtra/sentry-tablestore/v2/local"
 	"github.com/PMExtra/sentry-tablestore/v2/tablestore/plainbuffer"
 	"github.com/aliyun/aliyun-tablestore-go-sdk/tablestore/otsprotocol"
-	"github.com/golang/protobuf/proto"
+	"google.golang.org/protobuf/proto"
 )
 
 // openLocal opens a client of a tablestore-local of its own.

@@ -17,8 +17,8 @@ import (
 	"github.com/PMExtra/sentry-tablestore/v2/tablestore/plainbuffer"
 	"github.com/PMExtra/sentry-tablestore/v2/tablestore/signature"
 	"github.com/aliyun/aliyun-tablestore-go-sdk/tablestore/otsprotocol"
-	"github.com/golang/protobuf/proto"
-	protov2 "google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/protoadapt"
 )
 
 // What all tests sign with.
@@ -88,13 +88,17 @@ func open(t testing.TB, endpoint string, change ...func(*Options)) *client {
 }
 
 // message encodes a message, even one without required fields.
-func message(t testing.TB, m proto.Message) []byte {
+func message(t testing.TB, m protoadapt.MessageV1) []byte {
 	t.Helper()
-	body, err := protov2.MarshalOptions{AllowPartial: true}.Marshal(proto.MessageV2(m))
+	body, err := proto.MarshalOptions{AllowPartial: true}.Marshal(protoadapt.MessageV2Of(m))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return body
+}
+
+func decode(body []byte, m protoadapt.MessageV1) error {
+	return proto.Unmarshal(body, protoadapt.MessageV2Of(m))
 }
 
 func consumed() *otsprotocol.ConsumedCapacity {

@@ -8,7 +8,7 @@ import (
 	"github.com/PMExtra/sentry-tablestore/v2/tablestore/plainbuffer"
 	sdk "github.com/aliyun/aliyun-tablestore-go-sdk/tablestore"
 	"github.com/aliyun/aliyun-tablestore-go-sdk/tablestore/otsprotocol"
-	"github.com/golang/protobuf/proto"
+	"google.golang.org/protobuf/proto"
 )
 
 // Answers that the SDK panics on or would take for good are Corrupt, and the client works on.

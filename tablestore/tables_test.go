@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/aliyun/aliyun-tablestore-go-sdk/tablestore/otsprotocol"
-	"github.com/golang/protobuf/proto"
+	"google.golang.org/protobuf/proto"
 )
 
 // described is what the service answers to DescribeTable, changed by f.
@@ -97,7 +97,7 @@ func TestTableRequests(t *testing.T) {
 		t.Fatal(err)
 	}
 	var create otsprotocol.CreateTableRequest
-	if err := proto.Unmarshal(body, &create); err != nil || path != "/CreateTable" {
+	if err := decode(body, &create); err != nil || path != "/CreateTable" {
 		t.Fatal(path, err)
 	}
 	key, options := create.TableMeta.PrimaryKey, create.TableOptions
@@ -111,7 +111,7 @@ func TestTableRequests(t *testing.T) {
 		t.Fatal(err)
 	}
 	var update otsprotocol.UpdateTableRequest
-	if err := proto.Unmarshal(body, &update); err != nil || path != "/UpdateTable" {
+	if err := decode(body, &update); err != nil || path != "/UpdateTable" {
 		t.Fatal(path, err)
 	}
 	if update.TableOptions.GetTimeToLive() != -1 || update.TableOptions.GetDeviationCellVersionInSec() != 86400 || update.ReservedThroughput != nil {
@@ -121,7 +121,7 @@ func TestTableRequests(t *testing.T) {
 		t.Fatal(err)
 	}
 	update.Reset()
-	if err := proto.Unmarshal(body, &update); err != nil {
+	if err := decode(body, &update); err != nil {
 		t.Fatal(err)
 	}
 	if update.TableOptions != nil || update.ReservedThroughput.CapacityUnit.GetWrite() != 7 {

@@ -8,7 +8,8 @@ import (
 
 	"github.com/PMExtra/sentry-tablestore/v2/tablestore/errorcode"
 	"github.com/aliyun/aliyun-tablestore-go-sdk/tablestore/otsprotocol"
-	"github.com/golang/protobuf/proto"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/protoadapt"
 )
 
 // check returns nil for a good answer of the service, else why it is none: an error of the service, or
@@ -70,7 +71,7 @@ func sameMD5(header string, body []byte) bool {
 // serviceError decodes the body of an error; the code is empty when it is none.
 func serviceError(body []byte) (code, message string) {
 	var answer otsprotocol.Error
-	if proto.Unmarshal(body, &answer) != nil || !isCode(answer.GetCode()) {
+	if proto.Unmarshal(body, protoadapt.MessageV2Of(&answer)) != nil || !isCode(answer.GetCode()) {
 		return "", ""
 	}
 	return answer.GetCode(), answer.GetMessage()
