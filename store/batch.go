@@ -102,7 +102,7 @@ func (r *retrier) ended(end, own error) error {
 	var gaveUp *gaveUpError
 	var failure *tablestore.Error
 	if errors.As(end, &gaveUp) && errors.As(own, &failure) && failure.Kind != tablestore.Deadline {
-		return &gaveUpError{attempts: gaveUp.attempts, timeout: gaveUp.timeout, last: own}
+		return &gaveUpError{attempts: gaveUp.attempts, took: gaveUp.took, last: own}
 	}
 	return end
 }

@@ -21,7 +21,7 @@ const (
 // gaveUpError is what the last attempt failed with, when there was no time for another.
 type gaveUpError struct {
 	attempts int
-	timeout  time.Duration
+	took     time.Duration
 	last     error
 }
 
@@ -29,12 +29,13 @@ func (e *gaveUpError) Error() string { return e.last.Error() + e.addendum() }
 func (e *gaveUpError) Unwrap() error { return e.last }
 
 func (e *gaveUpError) addendum() string {
-	return fmt.Sprintf(" (gave up after %d attempts, timeout %v)", e.attempts, e.timeout)
+	return fmt.Sprintf(" (gave up after %d attempts in %v)", e.attempts, e.took.Round(time.Millisecond))
 }
 
 // retrier paces the attempts of one call within the call's deadline.
 type retrier struct {
 	store    *Store
+	began    time.Time
 	attempts int
 	pause    time.Duration
 	last     error // of the last attempt that failed for another reason than lack of time
@@ -42,16 +43,19 @@ type retrier struct {
 
 // attempt gives an attempt its context. A single attempt may use no more than
 // two thirds of the time that is left (but always two seconds), so that one connection that died silently does
-// not cost the whole call.
+// not cost the whole call, and never more than the option timeout.
 func (r *retrier) attempt(ctx context.Context) (context.Context, context.CancelFunc) {
-	r.attempts++
+	if r.attempts++; r.attempts == 1 {
+		r.began = time.Now()
+	}
 	ctx = observed(ctx, r.attempts)
+	limit := r.store.options.timeout()
 	deadline, ok := ctx.Deadline()
 	if !ok {
-		return context.WithTimeout(ctx, r.store.options.timeout())
+		return context.WithTimeout(ctx, limit)
 	}
 	left := time.Until(deadline)
-	limit := max(left*2/3, 2*time.Second)
+	limit = min(limit, max(left*2/3, 2*time.Second))
 	if limit >= left {
 		return ctx, func() {}
 	}
@@ -97,7 +101,7 @@ func (r *retrier) gaveUp(ctx context.Context) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return &Error{Kind: KindTimeout, Message: "the call was abandoned", cause: ctx.Err()}
 	}
-	return &gaveUpError{attempts: r.attempts, timeout: r.store.options.timeout(), last: r.last}
+	return &gaveUpError{attempts: r.attempts, took: time.Since(r.began), last: r.last}
 }
 
 // retry calls attempt until it succeeds, fails for good, or the time is up.
