@@ -2,7 +2,10 @@
 
 from datetime import timedelta
 
+import pytest
+from console import InsideError
 from installation import Make
+from processes import ProgramError
 from tablestore_local import TablestoreLocal
 
 UPGRADE = ("upgrade", "--noinput", "--with-nodestore")
@@ -13,12 +16,15 @@ def test_second_upgrade_changes_nothing(install: Make, tablestore: TablestoreLoc
     sentry = install(tablestore.nodestore("upgraded", default_ttl=TTL, automatic_expiry=True))
 
     with sentry.console() as inside:
+        with pytest.raises(InsideError) as before:
+            inside.call("nodes.get", node_id="any")
         sentry.run(*UPGRADE)
         first = sentry.requests.read_text()
         created = inside.call("rows.describe")
         sentry.run(*UPGRADE)
         second = sentry.requests.read_text().removeprefix(first)
 
+        assert "sentry upgrade --with-nodestore" in before.value.message
         assert "CreateTable" in first
         assert created["primary_key"] == [["id", "STRING"]]
         assert created["time_to_live"] == TTL.total_seconds()
@@ -27,3 +33,21 @@ def test_second_upgrade_changes_nothing(install: Make, tablestore: TablestoreLoc
         assert "CreateTable" not in second
         assert "UpdateTable" not in second
         assert inside.call("rows.describe") == created
+
+
+def test_wrong_option_ends_the_command_with_one_line(
+    install: Make, tablestore: TablestoreLocal
+) -> None:
+    sentry = install(tablestore.nodestore("refused", compresion="zstd"))
+
+    with pytest.raises(ProgramError) as refused:
+        sentry.run(*UPGRADE)
+
+    said = str(refused.value)
+    assert "Error: " in said
+    assert "'compresion'" in said
+    assert "'compression'" in said
+    assert "Traceback" not in said
+    assert "Running migrations" not in said
+    assert tablestore.access_key_secret not in said
+    assert sentry.requests.read_text() == ""
