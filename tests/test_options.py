@@ -384,7 +384,7 @@ class TestTheStore:
     def test_wrong_ones_are_refused_at_once(self):
         with pytest.raises(TablestoreOptionsError, match="compression"):
             self.make(compression="lz4")
-        with pytest.raises(TablestoreOptionsError, match="unknown option 'timout'.*'timeout'"):
+        with pytest.raises(TablestoreOptionsError, match=r"unknown option 'timout'.*'timeout'"):
             self.make(client_options={"timout": 1})
         with pytest.raises(TablestoreOptionsError, match="table must be given as a parameter"):
             self.make(client_options={"table": "t"})

@@ -154,7 +154,7 @@ def test_a_child_interrupted_by_signals_while_it_loads(used):
 
 
 def test_a_fork_while_another_thread_loads(used):
-    """The child finds the lock held for ever by a thread that it does not have, and a library half mapped."""
+    """The child finds a lock that no thread of it will release, and a library half mapped."""
 
     def without_an_engine():
         inherited = loader._current
@@ -205,7 +205,7 @@ def test_the_parents_copy_refuses_instead_of_hanging(used):
 
 
 def test_a_process_id_that_is_given_again(used):
-    """A descendant may get the id of the ancestor that loaded the engine: the id alone proves nothing."""
+    """A descendant may get the id of the ancestor that loaded the engine: it proves nothing."""
 
     def child():
         loader._current.pid = os.getpid()

@@ -104,7 +104,7 @@ class NodeStorage(threading.local, Service):
 
 
 class NewestNodeStorage(NodeStorage):
-    """The base class of 2026: wrappers around the bytes, other names of parameters, passed by position."""
+    """The base class of 2026: wrappers around the bytes, parameters renamed, passed by position."""
 
     def get_bytes(self, id):
         return self._get_bytes(id)

@@ -1,4 +1,4 @@
-"""Exceptions of the shape of google.api_core's: a metaclass, a class attribute `code`, positional arguments."""
+"""Of the shape of google.api_core's: a metaclass, a class attribute `code`, positional arguments."""
 
 registered = {}
 
