@@ -78,6 +78,12 @@ func TestRowErrorsAreRedacted(t *testing.T) {
 	}
 }
 
+func TestRefusedRequestsAreRedacted(t *testing.T) {
+	client := open(t, "http://host")
+	err := client.WriteRow(t.Context(), "nodestore", &RowChange{Kind: Put, PrimaryKey: key("a"), Columns: []Column{{Name: testSecret, Value: 1}}})
+	wantKind(t, failureOf(t, err), Invalid, `column "[redacted]" holds a int`)
+}
+
 func TestPrintable(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                          "",

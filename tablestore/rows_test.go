@@ -267,6 +267,57 @@ func TestAnswersForOtherRows(t *testing.T) {
 	}
 }
 
+// The service may show a row without the columns that were asked for by its key alone.
+func TestRowWithoutColumns(t *testing.T) {
+	bare := plainbuffer.Encode(plainbuffer.Row{PrimaryKey: []plainbuffer.Cell{plainbuffer.NewCell("id", plainbuffer.StringValue("a1"))}})
+	client := open(t, serve(t, always(answer{body: gotRow(t, bare)})).URL)
+	row, err := client.GetRow(t.Context(), &GetRowRequest{Table: "nodestore", PrimaryKey: key("a1"), ColumnsToGet: []string{"data"}})
+	if row != nil || err != nil {
+		t.Errorf("with columns to get: %+v, %v", row, err)
+	}
+	if row, err = client.GetRow(t.Context(), getA1); row == nil || len(row.Columns) != 0 || err != nil {
+		t.Errorf("any column: %+v, %v", row, err)
+	}
+}
+
+// What the service is asked for by a scan, field by field.
+func TestRangeOnTheWire(t *testing.T) {
+	var body []byte
+	client := open(t, serve(t, func(_ *http.Request, b []byte) answer {
+		body = b
+		return answer{body: message(t, &otsprotocol.GetRangeResponse{Consumed: consumed(), Rows: []byte{}})}
+	}).URL)
+	ask := func(request GetRangeRequest) (*otsprotocol.GetRangeRequest, plainbuffer.Value, plainbuffer.Value) {
+		t.Helper()
+		if _, _, err := client.GetRange(t.Context(), &request); err != nil {
+			t.Fatal(err)
+		}
+		var sent otsprotocol.GetRangeRequest
+		if err := decode(body, &sent); err != nil {
+			t.Fatal(err)
+		}
+		var ends [2]plainbuffer.Value
+		for i, key := range [][]byte{sent.InclusiveStartPrimaryKey, sent.ExclusiveEndPrimaryKey} {
+			var row plainbuffer.Row
+			if err := plainbuffer.DecodeRow(key, &row); err != nil {
+				t.Fatal(err)
+			}
+			ends[i] = row.PrimaryKey[0].Value
+		}
+		return &sent, ends[0], ends[1]
+	}
+	sent, start, end := ask(GetRangeRequest{Table: "nodestore", Start: key("")})
+	if start.Type != plainbuffer.InfMin || end.Type != plainbuffer.InfMax || sent.GetDirection() != otsprotocol.Direction_FORWARD ||
+		sent.GetMaxVersions() != 1 || sent.Limit != nil || sent.TimeRange != nil || sent.Filter != nil || sent.ColumnsToGet != nil {
+		t.Errorf("from the beginning: sent %v from %v to %v", sent, start, end)
+	}
+	sent, start, end = ask(GetRangeRequest{Table: "nodestore", Start: key("a"), Limit: 7, TimeRange: &TimeRange{0, 5}, ColumnsToGet: []string{"data"}})
+	if string(start.Bytes) != "a" || end.Type != plainbuffer.InfMax || sent.GetLimit() != 7 || sent.ColumnsToGet[0] != "data" ||
+		sent.TimeRange.GetEndTime() != 5 || sent.TimeRange.SpecificTime != nil {
+		t.Errorf("from a: sent %v from %v to %v", sent, start, end)
+	}
+}
+
 func TestColumnsAreSorted(t *testing.T) {
 	unsorted := plainbuffer.Encode(plainbuffer.Row{
 		PrimaryKey: []plainbuffer.Cell{plainbuffer.NewCell("id", plainbuffer.StringValue("a1"))},
