@@ -61,3 +61,17 @@ def new_id():
     prefix = uuid.uuid4().hex[:12]
     count = iter(range(10**9))
     return lambda: f"{prefix}-{next(count)}"
+
+
+@pytest.fixture(scope="session")
+def sdk(server):
+    """The official Python SDK, as another reader and writer of the server's tables."""
+    # Here, not above: these need a newer CPython than the oldest that the contract runs under.
+    import interpreters
+    import tablestore_sdk
+
+    python = interpreters.find(tablestore_sdk.VERSION)
+    if python is None:
+        pytest.skip("the SDK's environment needs a CPython " + tablestore_sdk.VERSION)
+    with tablestore_sdk.running(python, server) as running:
+        yield running

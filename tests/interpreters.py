@@ -19,7 +19,8 @@ REQUIREMENTS = HERE / "requirements"
 def find(version: str) -> Optional[Path]:
     """Return a CPython of this version (such as "3.8") that starts: from PATH, else pyenv's newest.
 
-    :returns: None where there is none. pyenv's shims are on PATH for versions that are not chosen, and do not start.
+    :returns: None where there is none. pyenv's shims are on PATH for versions that are not chosen,
+        and do not start.
     """
     candidates = []
     on_path = shutil.which(f"python{version}")
@@ -36,7 +37,8 @@ def find(version: str) -> Optional[Path]:
 
 
 def environment(python: Path, requirements: str) -> Path:
-    """Return the interpreter of a virtual environment with these requirements, made at the first call.
+    """Return the interpreter of a virtual environment with these requirements, made at the first
+    call.
 
     :param requirements: Name of a file in `tests/requirements`, every package with its version.
     """
@@ -49,7 +51,15 @@ def environment(python: Path, requirements: str) -> Path:
         if not ready.exists():
             shutil.rmtree(home, ignore_errors=True)
             _run(python, "-m", "venv", home)
-            pip = [inside, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+            pip = [
+                inside,
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "--no-deps",
+            ]
             _run(*pip, "-r", file)
             ready.touch()
     return inside
@@ -65,7 +75,7 @@ def _alone(name: str) -> Iterator[None]:
 
 
 def _real(candidate: Path) -> Optional[tuple[str, str]]:
-    """Ask a candidate for its version and for the file that it really is; None if it does not start."""
+    """Ask a candidate for its version and the file that it really is; None if it does not start."""
     ask = (
         "import sys, platform;"
         "print(platform.python_implementation(), '%d.%d' % sys.version_info[:2], sys.executable)"

@@ -8,7 +8,7 @@ import sys
 LAYOUTS = ("old", "moved", "newest", "bare")
 
 _HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "stand_ins")
-_PLAYED = ("sentry", "sentry_sdk", "stand_in", "sentry_tablestore.nodestore")
+_PLAYED = ("sentry", "sentry_sdk", "click", "stand_in", "sentry_tablestore.nodestore")
 
 
 @contextlib.contextmanager

@@ -4,7 +4,6 @@ import logging
 import time
 
 import pytest
-
 from sentry_tablestore import errors
 
 ALWAYS = -1
@@ -41,7 +40,11 @@ def error_of(function, *arguments, **options):
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize(
     "wrong",
-    [{"access_key_secret": "wrong"}, {"access_key_id": "wrong"}, {"region": "cn-hangzhou", "access_key_secret": "wrong"}],
+    [
+        {"access_key_secret": "wrong"},
+        {"access_key_id": "wrong"},
+        {"region": "cn-hangzhou", "access_key_secret": "wrong"},
+    ],
     ids=["secret", "id", "secret with V4"],
 )
 def test_a_wrong_key(call, operation, wrong):
@@ -213,22 +216,33 @@ NO_ANSWERS = {
 }
 
 
+NO_ANSWERS_BY_BODY = {body: name for name, body in NO_ANSWERS.items()}
+
+
+def outcome(function, *arguments):
+    """Give the exception of a call that may fail, or None."""
+    try:
+        function(*arguments)
+    except errors.TablestoreError as error:
+        return error
+    return None
+
+
 @pytest.mark.parametrize("body", NO_ANSWERS.values(), ids=NO_ANSWERS)
 @pytest.mark.parametrize("operation", ["get", "get_many", "set", "delete_many"])
 def test_an_answer_that_makes_no_sense_is_an_exception_and_no_crash(server, call, operation, body):
     rule = {"action": "raw", "status": 200, "body_base64": body, "count": ALWAYS}
     with server.failing(rule):
-        try:
-            call(operation)
-        except errors.TablestoreError as error:
-            assert type(error) in (
-                errors.TablestoreCorruptAnswerError,
-                errors.TablestoreInternalError,
-            )
-        else:
-            # Only where the answer says what was asked, if oddly: a write has nothing to give.
-            assert operation in ("set",)
-            assert body in (NO_ANSWERS["consumed without read and write"], NO_ANSWERS["row of a header only"])
+        error = outcome(call, operation)
+    if error is None:
+        # Only where the answer says what was asked, if oddly: a write has nothing to give.
+        assert operation == "set"
+        assert "consumed" in NO_ANSWERS_BY_BODY[body] or "header only" in NO_ANSWERS_BY_BODY[body]
+    else:
+        assert type(error) in (
+            errors.TablestoreCorruptAnswerError,
+            errors.TablestoreInternalError,
+        )
     call(operation)
 
 

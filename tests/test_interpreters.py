@@ -1,4 +1,4 @@
-"""The contract's tests under the other interpreters: one abi3 module and one source serve them all."""
+"""The contract's tests under the other interpreters: one module and one source serve them all."""
 
 import os
 import subprocess

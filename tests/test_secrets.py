@@ -8,7 +8,6 @@ import traceback
 
 import local_server
 import pytest
-
 import sentry_tablestore
 from sentry_tablestore import errors, options
 from sentry_tablestore.kvstore.tablestore import TablestoreKVStorage
@@ -20,7 +19,7 @@ SECRETS = (local_server.KEY_SECRET, TOKEN, WRONG)
 
 
 def shown(error):
-    """Everything that is seen of an exception, the local variables of this package's frames included."""
+    """Everything that is seen of an exception, local variables of this package's frames included."""
     parts = [str(error), repr(error), repr(vars(error)), repr(pickle.dumps(error))]
     parts += traceback.format_exception(type(error), error, error.__traceback__)
     seen, queue = set(), [error]
@@ -52,9 +51,19 @@ def test_the_check_itself_sees_a_secret():
 
 
 def test_a_store_shows_none(store):
-    for text in (repr(store), str(store), repr(store.options), repr(store._client), repr(vars(store))):
+    for text in (
+        repr(store),
+        str(store),
+        repr(store.options),
+        repr(store._client),
+        repr(vars(store)),
+    ):
         assert_no_secret(text)
-    assert_no_secret(repr({name: vars(value) for name, value in vars(store).items() if hasattr(value, "__dict__")}))
+    assert_no_secret(
+        repr(
+            {name: vars(value) for name, value in vars(store).items() if hasattr(value, "__dict__")}
+        )
+    )
 
 
 def test_a_store_cannot_be_pickled_or_copied(store):
@@ -67,7 +76,9 @@ def test_a_store_cannot_be_pickled_or_copied(store):
 def test_no_failure_shows_one(server, make_store, store, new_id, caplog):
     failing = {
         "wrong secret": lambda: make_store(access_key_secret=WRONG).get(new_id()),
-        "wrong secret with V4": lambda: make_store(access_key_secret=WRONG, region="r").get(new_id()),
+        "wrong secret with V4": lambda: make_store(access_key_secret=WRONG, region="r").get(
+            new_id()
+        ),
         "nothing there": lambda: make_store(end_point="http://127.0.0.1:9", timeout=0.05).get("x"),
         "no table": lambda: make_store(table="not_there", sts_token=TOKEN).get("x"),
     }
@@ -80,12 +91,16 @@ def test_no_failure_shows_one(server, make_store, store, new_id, caplog):
             assert_no_secret(shown(caught.value))
         with server.failing({"code": "OTSServerBusy", "count": 3}):
             store.get(new_id())
-        with server.failing({"action": "raw", "status": 200, "body_base64": "/////w==", "count": -1}):
+        with server.failing(
+            {"action": "raw", "status": 200, "body_base64": "/////w==", "count": -1}
+        ):
             with pytest.raises(errors.TablestoreError) as caught:
                 make_store(sts_token=TOKEN, timeout=0.1).get(new_id())
             assert_no_secret(shown(caught.value))
     assert len(caplog.records) > 10
-    assert_no_secret("\n".join(repr(vars(record)) + record.getMessage() for record in caplog.records))
+    assert_no_secret(
+        "\n".join(repr(vars(record)) + record.getMessage() for record in caplog.records)
+    )
 
 
 WRONG_OPTIONS = [

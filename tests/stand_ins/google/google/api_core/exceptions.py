@@ -1,4 +1,4 @@
-"""Of the shape of google.api_core's: a metaclass, a class attribute `code`, positional arguments."""
+"""Shaped as google.api_core's: a metaclass, a class attribute `code`, positional arguments."""
 
 registered = {}
 
