@@ -89,7 +89,7 @@ func (c *client) GetRange(ctx context.Context, request *GetRangeRequest) ([]Row,
 		ColumnsToGet: request.ColumnsToGet,
 		MaxVersion:   1,
 		Direction:    sdk.FORWARD,
-		Limit:        int32(request.Limit),
+		Limit:        int32(min(request.Limit, 5000)), // the service gives no more in one answer
 	}
 	if request.Start.Value == "" {
 		criteria.StartPrimaryKey.PrimaryKeys[0].PrimaryKeyOption = sdk.MIN
