@@ -143,6 +143,9 @@ func ots_release(handle C.uint64_t) {
 	}
 }
 
+//export ots_outstanding
+func ots_outstanding() C.int64_t { return C.int64_t(calls.Len()) }
+
 // Whether a call ends by the store's timeout or has no limit but its caller's patience.
 const (
 	deadline  = true

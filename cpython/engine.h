@@ -96,4 +96,7 @@ extern void ots_abandon(uint64_t call);
 /* Ends the life of a result's data and logs. */
 extern void ots_release(uint64_t call);
 
+/* How many calls are pending or unreleased: 0 when nobody is in a call. */
+extern int64_t ots_outstanding(void);
+
 #endif

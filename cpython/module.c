@@ -385,6 +385,12 @@ static PyObject *native_cleanup(PyObject *module, PyObject *args) {
     return finish(&result, read_count);
 }
 
+static PyObject *native_outstanding(PyObject *module, PyObject *args) {
+    (void)module;
+    (void)args;
+    return alive() ? PyLong_FromLongLong(ots_outstanding()) : NULL;
+}
+
 /* Has no Go in it: a forked child calls this in its parent's copy. CPython before 3.8 has no os.memfd_create. */
 static PyObject *native_memfd(PyObject *module, PyObject *args) {
     (void)module;
@@ -418,6 +424,7 @@ static PyMethodDef methods[] = {
     {"bootstrap", native_bootstrap, METH_VARARGS, NULL},
     {"destroy", native_destroy, METH_VARARGS, NULL},
     {"cleanup", native_cleanup, METH_VARARGS, NULL},
+    {"outstanding", native_outstanding, METH_NOARGS, NULL},
     {"memfd", native_memfd, METH_NOARGS, NULL},
     {"is_forked", native_is_forked, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
