@@ -132,21 +132,22 @@ func sdkChange(table string, change *RowChange) (sdk.RowChange, error) {
 	return nil, fmt.Errorf("unknown kind of change %d", change.Kind)
 }
 
-// sdkFilter converts a filter or condition.
+// sdkFilter converts a filter or condition. The service takes exactly two filters under an AND, so more are nested.
 func sdkFilter(filter *Filter) (sdk.ColumnFilter, error) {
 	first, err := sdkColumnCondition(filter)
-	if err != nil || filter.And == nil {
-		return first, err
+	if err != nil {
+		return nil, err
+	}
+	if filter.And == nil {
+		return first, nil
+	}
+	second, err := sdkFilter(filter.And)
+	if err != nil {
+		return nil, err
 	}
 	both := sdk.NewCompositeColumnCondition(sdk.LO_AND)
 	both.AddFilter(first)
-	for filter = filter.And; filter != nil; filter = filter.And {
-		next, err := sdkColumnCondition(filter)
-		if err != nil {
-			return nil, err
-		}
-		both.AddFilter(next)
-	}
+	both.AddFilter(second)
 	return both, nil
 }
 
