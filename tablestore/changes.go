@@ -132,7 +132,8 @@ func sdkChange(table string, change *RowChange) (sdk.RowChange, error) {
 	return nil, fmt.Errorf("unknown kind of change %d", change.Kind)
 }
 
-// sdkFilter converts a filter or condition. The service takes exactly two filters under an AND, so more are nested.
+// sdkFilter converts a filter or condition. More than two are nested, since an error text of the service asks for
+// two filters under an AND.
 func sdkFilter(filter *Filter) (sdk.ColumnFilter, error) {
 	first, err := sdkColumnCondition(filter)
 	if err != nil {
