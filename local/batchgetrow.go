@@ -21,12 +21,9 @@ func (s *Server) batchGetRow(c *call) error {
 	rows := 0
 	for _, tr := range req.Tables {
 		rows += len(tr.PrimaryKey)
-		if len(tr.PrimaryKey) == 0 {
-			return invalid("No row specified in table: '%s'.", tr.GetTableName())
-		}
 	}
 	switch {
-	case rows == 0:
+	case len(req.Tables) == 0: // a table without rows is accepted, as tests of the Python SDK show
 		return invalid("No row specified in the request of BatchGetRow.")
 	case rows > maxBatchGetRows:
 		return invalid("Rows count exceeds the upper limit: %d.", maxBatchGetRows)

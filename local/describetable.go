@@ -8,7 +8,7 @@ import (
 // DescribeTable tells a table's primary key, options and predefined columns. Its status is always active: a table is ready when it is
 // created.
 //
-// Left out: partitions (shard_splits) and the two fields that the service adds for itself.
+// Left out: partitions (shard_splits). Fields 12 and 13 are sent as the service was seen to send them; what they mean is not known.
 
 func (s *Server) describeTable(c *call) error {
 	var req otsprotocol.DescribeTableRequest
@@ -41,6 +41,7 @@ func (s *Server) describeTable(c *call) error {
 		TableStatus: otsprotocol.TableStatus_ACTIVE.Enum(), StreamDetails: noStream(), SseDetails: &otsprotocol.SSEDetails{Enable: &disabled},
 	}
 	answer.XXX_unrecognized = protowire.AppendVarint(protowire.AppendTag(nil, 9, protowire.VarintType), uint64(r.Created))
+	answer.XXX_unrecognized = append(answer.XXX_unrecognized, 12<<3|2, 2, 1<<3, 0, 13<<3, 0)
 	return c.encode(answer)
 }
 
@@ -64,6 +65,6 @@ func (r *tableRecord) optionsMessage() *otsprotocol.TableOptions {
 
 // noStream says that the table has no stream: without it the Go SDK fails on an answer to UpdateTable.
 func noStream() *otsprotocol.StreamDetails {
-	disabled := false
-	return &otsprotocol.StreamDetails{EnableStream: &disabled}
+	disabled, never := false, int64(0)
+	return &otsprotocol.StreamDetails{EnableStream: &disabled, LastEnableTime: &never}
 }
