@@ -232,7 +232,8 @@ func TestPausesGrow(t *testing.T) {
 }
 
 func TestBatchesThatAreTooLargeAreHalved(t *testing.T) {
-	s, server, _ := newStore(t)
+	// The race detector makes checksums of 120 MB slow.
+	s, server, _ := newStore(t, func(o *Options) { o.TimeoutMillis = 60_000 })
 	var ids []string
 	var values [][]byte
 	for i := range 60 {

@@ -15,7 +15,8 @@ import (
 )
 
 func TestValuesAroundAndAboveACell(t *testing.T) {
-	s, _, _ := newStore(t)
+	// The race detector makes checksums of 64 MB slow.
+	s, _, _ := newStore(t, func(o *Options) { o.TimeoutMillis = 60_000 })
 	for _, size := range []int{maxCell - 1, maxCell, maxCell + 1, 2 * partSize, 2*partSize + 1, 5_000_000, MaxValueSize} {
 		value := noise(size)
 		mustSet(t, s, "node", value)
