@@ -24,12 +24,11 @@ func (s *TestServer) request(t testing.TB, operation string, body []byte, change
 	if err != nil {
 		t.Fatal(err)
 	}
-	sum := md5.Sum(body)
 	r.Header.Set("x-ots-date", s.now().UTC().Format("2006-01-02T15:04:05.000Z"))
 	r.Header.Set("x-ots-apiversion", "2015-12-31")
 	r.Header.Set("x-ots-accesskeyid", s.AccessKeyID)
 	r.Header.Set("x-ots-instancename", s.Instance)
-	r.Header.Set("x-ots-contentmd5", base64.StdEncoding.EncodeToString(sum[:]))
+	r.Header.Set("x-ots-contentmd5", md5Header(body))
 	for _, f := range change {
 		f(r.Header)
 	}
@@ -62,9 +61,18 @@ func (s *TestServer) send(t testing.TB, r *http.Request) answer {
 		t.Fatal(err)
 	}
 	a := answer{status: response.StatusCode, header: response.Header, body: body}
-	operation := r.URL.Path[1:]
-	a.signed = signature.KeyFor(s.AccessKeySecret, r.Header).VerifyAuthorization(s.AccessKeyID, operation, response.Header)
+	a.signed = s.verify(r, response.Header)
 	return a
+}
+
+// verify reports whether an answer is signed with the key of its request.
+func (s *TestServer) verify(r *http.Request, header http.Header) bool {
+	return signature.KeyFor(s.AccessKeySecret, r.Header).VerifyAuthorization(s.AccessKeyID, r.URL.Path[1:], header)
+}
+
+func md5Header(body []byte) string {
+	sum := md5.Sum(body)
+	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
 // error returns the error in the body, or the zero error.
@@ -84,8 +92,7 @@ func (a answer) error(t testing.TB) otsprotocol.Error {
 func (s *TestServer) call(t testing.TB, operation string, body []byte) (answerBody []byte, code, message string) {
 	t.Helper()
 	a := s.send(t, s.request(t, operation, body))
-	sum := md5.Sum(a.body)
-	if !a.signed || a.header.Get("x-ots-contentmd5") != base64.StdEncoding.EncodeToString(sum[:]) {
+	if !a.signed || a.header.Get("x-ots-contentmd5") != md5Header(a.body) {
 		t.Errorf("%s: the answer's signature or MD5 is wrong", operation)
 	}
 	e := a.error(t)
