@@ -143,14 +143,21 @@ func parsePage(data []byte) (*filter, error) {
 	return &filter{kind: otsprotocol.FilterType_FT_COLUMN_PAGINATION, offset: int(m.GetOffset()), limit: int(m.GetLimit())}, nil
 }
 
-// matches reports whether cells (sorted by name, newest first) meet the filter. load makes the value of a cell available.
-func (f *filter) matches(cells []*storedCell, load func(*storedCell) error) (bool, error) {
+// filterRow is what a filter sees of a row.
+type filterRow struct {
+	pk    []plainbuffer.Cell
+	cells []*storedCell           // sorted by name, newest first
+	load  func(*storedCell) error // makes the value of a cell available
+}
+
+// matches reports whether the row meets the filter.
+func (f *filter) matches(r *filterRow) (bool, error) {
 	switch f.kind {
 	case otsprotocol.FilterType_FT_SINGLE_COLUMN_VALUE:
-		return f.compare(cells, load)
+		return f.compare(r)
 	case otsprotocol.FilterType_FT_COMPOSITE_COLUMN_VALUE:
 		for _, sub := range f.subFilters {
-			ok, err := sub.matches(cells, load)
+			ok, err := sub.matches(r)
 			if err != nil {
 				return false, err
 			}
@@ -166,9 +173,15 @@ func (f *filter) matches(cells []*storedCell, load func(*storedCell) error) (boo
 	return true, nil
 }
 
-func (f *filter) compare(cells []*storedCell, load func(*storedCell) error) (bool, error) {
+func (f *filter) compare(r *filterRow) (bool, error) {
+	// Recorded answers show that filters see the columns of the primary key like any other.
+	for i := range r.pk {
+		if bytes.Equal(r.pk[i].Name, f.column) {
+			return f.comparator == comparatorExist || f.comparator < comparatorExist && f.holds(r.pk[i].Value), nil
+		}
+	}
 	found := false
-	for _, c := range cells {
+	for _, c := range r.cells {
 		if !bytes.Equal(c.Name, f.column) {
 			if found {
 				break
@@ -179,7 +192,7 @@ func (f *filter) compare(cells []*storedCell, load func(*storedCell) error) (boo
 		if f.comparator >= comparatorExist {
 			break
 		}
-		if err := load(c); err != nil {
+		if err := r.load(c); err != nil {
 			return false, err
 		}
 		if f.holds(c.Value) {

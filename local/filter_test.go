@@ -83,6 +83,7 @@ func TestFilters(t *testing.T) {
 		{"and", combination(and, yes, yes), true}, {"and of one that fails", combination(and, yes, no), false},
 		{"or", combination(or, no, yes), true}, {"or of two that fail", combination(or, no, no), false}, {"three under one or", combination(or, no, no, yes), true},
 		{"not", combination(not, no), true}, {"not of one that passes", combination(not, yes), false},
+		{"key column", comparison("id", ge, value("a"), true, true), true}, {"key column differs", comparison("id", gt, value("a"), true, true), false},
 		{"nested", combination(and, combination(or, no, combination(not, no)), yes), true},
 		{"regular expression", rule("^(m)", otsprotocol.VariantType_VT_STRING, eq, "m"), true},
 		{"regular expression without match", rule("^x", otsprotocol.VariantType_VT_STRING, eq, "m"), false},

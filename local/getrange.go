@@ -163,7 +163,7 @@ func (scan *rangeScan) visit(reader *rowReader, pk []plainbuffer.Cell, value []b
 	if err := reader.row.decode(value); err != nil {
 		return false, err
 	}
-	found, size, err := scan.sel.apply(reader, scan.now)
+	found, size, err := scan.sel.apply(reader, pk, scan.now)
 	if err != nil {
 		return false, err
 	}

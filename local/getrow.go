@@ -70,13 +70,13 @@ func (s *Server) readRow(reader *rowReader, sel *selection, encodedKey []byte, n
 		return nil, false, 0, err
 	}
 	key := appendRowKey(make([]byte, 0, 128), sel.table.id, pk)
-	found, size, err := sel.readAt(reader, key, now)
+	found, size, err := sel.readAt(reader, key, pk, now)
 	if errors.Is(err, pebble.ErrNotFound) {
 		// A large value went away because the row was written since it was read. A snapshot has row and values of one moment; it is
 		// not taken at once because it costs more than most reads.
 		snapshot := s.db.NewSnapshot()
 		reader.store = snapshot
-		found, size, err = sel.readAt(reader, key, now)
+		found, size, err = sel.readAt(reader, key, pk, now)
 		reader.open = append(reader.open, snapshot)
 		reader.store = s.db
 	}
@@ -89,9 +89,9 @@ func (s *Server) readRow(reader *rowReader, sel *selection, encodedKey []byte, n
 	return pk, found, capacityUnits(keySize(pk) + size), nil
 }
 
-func (sel *selection) readAt(reader *rowReader, key []byte, now int64) (found bool, size int, err error) {
+func (sel *selection) readAt(reader *rowReader, key []byte, pk []plainbuffer.Cell, now int64) (found bool, size int, err error) {
 	if found, err = reader.read(key); err != nil || !found {
 		return false, 0, err
 	}
-	return sel.apply(reader, now)
+	return sel.apply(reader, pk, now)
 }

@@ -123,7 +123,7 @@ func (sel *selection) wants(name []byte) bool {
 
 // apply picks the wanted cells of the reader's row into sel.cells and loads them; found is false if the row is not part of the answer.
 // size is what was read, as the service accounts it, without the primary key.
-func (sel *selection) apply(r *rowReader, now int64) (found bool, size int, err error) {
+func (sel *selection) apply(r *rowReader, pk []plainbuffer.Cell, now int64) (found bool, size int, err error) {
 	row := &r.row
 	row.trim(&sel.table.options, now)
 	sel.cells = sel.cells[:0]
@@ -154,7 +154,7 @@ func (sel *selection) apply(r *rowReader, now int64) (found bool, size int, err 
 			if sel.cells = sel.filter.page(sel.cells); len(sel.cells) == 0 && !row.hasMarker {
 				return false, size, nil
 			}
-		} else if ok, err := sel.filter.matches(sel.cells, load); err != nil || !ok {
+		} else if ok, err := sel.filter.matches(&filterRow{pk, sel.cells, load}); err != nil || !ok {
 			return false, size, err
 		}
 	}

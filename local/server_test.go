@@ -60,7 +60,7 @@ func TestCrash(t *testing.T) {
 	disk := vfs.NewCrashableMem()
 	open := func(fs vfs.FS) *TestServer {
 		s := RunT(t)
-		db, err := pebble.Open("data", &pebble.Options{FS: fs})
+		db, err := pebble.Open("data", &pebble.Options{FS: fs, Logger: pebbleLogger{s.log}})
 		if err != nil {
 			t.Fatal(err)
 		}

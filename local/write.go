@@ -133,7 +133,7 @@ func (m *mutation) expect(p *pendingRow) error {
 	for i := range cells {
 		cells[i] = &p.reader.row.cells[i]
 	}
-	ok, err := m.condition.matches(cells, func(c *storedCell) error { return p.reader.load(m.table.id, c) })
+	ok, err := m.condition.matches(&filterRow{m.row.PrimaryKey, cells, func(c *storedCell) error { return p.reader.load(m.table.id, c) }})
 	if err != nil {
 		return err
 	}
