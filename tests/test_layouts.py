@@ -60,7 +60,9 @@ def test_the_base_class_is_found(layout):
 def test_a_fault_inside_the_new_place_is_not_taken_for_its_absence(folder):
     folder("sentry/services/nodestore/base.py", "import a_module_that_is_missing")
     folder("sentry/nodestore/base.py", "raise AssertionError('fell back')")
-    with pytest.raises(ModuleNotFoundError, match="a_module_that_is_missing"), running_sentry.layout(folder.path):
+    with pytest.raises(
+        ModuleNotFoundError, match="a_module_that_is_missing"
+    ), running_sentry.layout(folder.path):
         pass
 
 
@@ -73,7 +75,9 @@ def test_an_import_error_inside_the_new_place_is_one(folder):
 
 def test_without_sentry_its_absence_is_told(folder):
     folder("sentry/other.py")
-    with pytest.raises(ModuleNotFoundError, match=r"sentry\.nodestore"), running_sentry.layout(folder.path):
+    with pytest.raises(ModuleNotFoundError, match=r"sentry\.nodestore"), running_sentry.layout(
+        folder.path
+    ):
         pass
 
 

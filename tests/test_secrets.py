@@ -19,7 +19,7 @@ SECRETS = (local_server.KEY_SECRET, TOKEN, WRONG)
 
 
 def shown(error):
-    """Everything that is seen of an exception, local variables of this package's frames included."""
+    """Everything that is seen of an error, local variables in this package's frames included."""
     parts = [str(error), repr(error), repr(vars(error)), repr(pickle.dumps(error))]
     parts += traceback.format_exception(type(error), error, error.__traceback__)
     seen, queue = set(), [error]

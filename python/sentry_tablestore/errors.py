@@ -37,7 +37,7 @@ everywhere.
 """
 
 import json
-from typing import Any, Dict, List, NamedTuple, Sequence, Tuple, Type
+from typing import Dict, NamedTuple, Sequence, Type
 
 try:
     from google.api_core.exceptions import DeadlineExceeded as _DeadlineExceeded
@@ -126,23 +126,6 @@ class TablestoreError(Exception):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self)!r})"
-
-    def __reduce__(self) -> Tuple[Any, ...]:
-        return _rebuild, (type(self), dict(self._fields()))
-
-    def _fields(self) -> List[Tuple[str, Any]]:
-        """The constructor's arguments that make an equal exception."""
-        names = (
-            "message",
-            "operation",
-            "table",
-            "code",
-            "request_id",
-            "http_status",
-            "ids",
-            "failures",
-        )
-        return [(name, getattr(self, name)) for name in names]
 
 
 class TablestoreOptionsError(TablestoreError, ValueError):
@@ -335,11 +318,6 @@ def from_engine(text: bytes) -> TablestoreError:
             for failure in error.get("failures") or ()
         ],
     )
-
-
-def _rebuild(cls: Type[TablestoreError], fields: Dict[str, Any]) -> TablestoreError:
-    """Unpickle: the pickling of exceptions itself knows nothing of keyword arguments."""
-    return cls(**fields)
 
 
 def _one_line(text: str) -> str:

@@ -1,8 +1,11 @@
 """Forks: a Go runtime does not survive one, so every child has an engine of its own."""
 
+import json
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 import uuid
 
@@ -153,37 +156,98 @@ def test_a_child_interrupted_by_signals_while_it_loads(used):
     assert forking.in_child(child) > 5
 
 
-def test_a_fork_while_another_thread_loads(used):
-    """The child finds a lock that no thread of it will release, and a library half mapped."""
+FORK_WHILE_LOADING = """
+import json, os, sys, threading
+import forking
+from sentry_tablestore import loader
+from sentry_tablestore.kvstore.tablestore import TablestoreKVStorage
 
-    def without_an_engine():
-        inherited = loader._current
-        fresh = loader.Process(os.getpid(), inherited)
-        inherited.children[os.getpid()] = loader._current = fresh
-        loading, go_on = threading.Event(), threading.Event()
-        real = loader._import
+store = TablestoreKVStorage("sentry", sys.argv[1], json.loads(sys.argv[2]))
+loading, go_on, real = threading.Event(), threading.Event(), loader._import
 
-        def slow(path):
-            loading.set()
-            assert go_on.wait(forking.SECONDS)
-            return real(path)
+def slow(path):
+    loading.set()
+    assert go_on.wait(forking.SECONDS)
+    return real(path)
 
-        loader._import = slow
-        loads = threading.Thread(target=lambda: uses(*used))
-        loads.start()
-        assert loading.wait(forking.SECONDS)
+def child():
+    loader._import = real
+    value = store.get(sys.argv[3])
+    with open("/proc/self/maps") as maps:
+        return value, "memfd" in maps.read()
 
-        def grandchild():
-            loader._import = real
-            return uses(*used)
+loader._import = slow
+thread = threading.Thread(target=store.get, args=("x",))
+thread.start()
+assert loading.wait(forking.SECONDS)
+try:
+    # Nobody in the child will ever release the loader's lock, and the library may be half mapped.
+    value, private = forking.in_child(child)
+finally:
+    go_on.set()
+    thread.join()
+assert value == store.get(sys.argv[3]) == b"from the parent"
+assert private, "the child took the copy that its parent was loading"
+"""
 
-        pid = forking.in_child(grandchild)
-        go_on.set()
-        loads.join()
+
+def test_a_fork_while_another_thread_loads_for_the_first_time(used, server):
+    store, key = used
+    path = [os.path.dirname(os.path.dirname(os.path.abspath(loader.__file__)))]
+    path.append(os.path.dirname(os.path.abspath(forking.__file__)))
+    options = json.dumps(server.client_options())
+    subprocess.check_call(
+        [sys.executable, "-W", "ignore", "-c", FORK_WHILE_LOADING, store.table_name, options, key],
+        env=dict(os.environ, PYTHONPATH=":".join(path)),
+        timeout=2 * forking.SECONDS,
+    )
+
+
+def test_nested_children_that_close_their_files_as_daemons_do(used):
+    """Every copy's memory file then has the number under which its parent's is mapped still."""
+
+    def daemon(depth):
+        signal.alarm(forking.SECONDS)  # ends a child that hangs
+        os.closerange(3, 1024)
         uses(*used)
-        return pid
+        child = os.fork() if depth else None
+        if child == 0:
+            status = 1
+            try:
+                daemon(depth - 1)
+                status = 0
+            finally:
+                os._exit(status)
+        return child is None or os.waitpid(child, 0)[1] == 0
 
-    assert forking.in_child(without_an_engine)
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            status = 0 if daemon(3) else 1
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_two_threads_that_are_first_in_a_child_get_one_engine(used):
+    def child():
+        both, real, got = threading.Barrier(2), loader.Process, []
+
+        def slow(*arguments):
+            made = real(*arguments)
+            both.wait(forking.SECONDS)
+            return made
+
+        loader.Process = slow
+        threads = [threading.Thread(target=lambda: got.append(loader.process())) for _ in "ab"]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return len(got), len(set(map(id, got)))
+
+    assert forking.in_child(child) == (2, 1)
 
 
 def test_the_parents_copy_refuses_instead_of_hanging(used):

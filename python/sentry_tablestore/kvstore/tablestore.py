@@ -151,7 +151,7 @@ class TablestoreKVStorage:
     def bootstrap(self, automatic_expiry: bool = True) -> None:
         """Create the table, or bring its options to this store's; harmless when all is so already.
 
-        Waits until rows can be read. Several processes may do this at once.
+        Waits until rows can be read, three minutes at most. Several processes may do this at once.
 
         :param automatic_expiry: Whether the table drops values after `default_ttl` by itself (its
             TimeToLive), or keeps them until `cleanup`.
@@ -171,7 +171,8 @@ class TablestoreKVStorage:
     def cleanup(self, cutoff: datetime) -> int:
         """Delete what was last written before this moment.
 
-        Reads the whole table's row times. May be stopped and called again at any time.
+        Reads the whole table's row times, except where the table expires values by itself: then it
+        deletes nothing. May be stopped and called again at any time.
 
         :param cutoff: With a time zone.
         :returns: How many values were deleted.
