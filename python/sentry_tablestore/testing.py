@@ -27,6 +27,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import urllib.error
 import urllib.request
 from datetime import timedelta
 from typing import IO, Any, Dict, Iterator, List, Optional, Sequence
@@ -39,10 +40,9 @@ _ADDRESS = re.compile(r" at (http://127\.0\.0\.1:\d+)$")
 _ADMIN_TIMEOUT = 30  # seconds
 _MILLISECOND = timedelta(milliseconds=1)
 
-# The server is a child of this shell. A read from a pipe, whose other end only we have, returns when
-# we close it or are killed; then the shell ends its child, which it has not waited for, so that the
-# number can be no other process's by now. SIGKILL, as SIGTERM would wait for answers that a fault
-# delays.
+# The server is a child of this shell, which waits for a line from us: one comes, or the pipe's end
+# when we are killed. Then the shell ends its child, which it has not waited for, so that the number
+# can be no other process's by now. SIGKILL, as SIGTERM would wait for answers that a fault delays.
 _WATCHED = '"$@" & child=$!; exec >&- 2>&-; read -r _; kill -KILL "$child"; wait "$child"'
 
 
@@ -64,12 +64,13 @@ class LocalServer:
         self.access_key_secret = access_key_secret
 
     def options(self, **others: Any) -> Dict[str, Any]:
-        """Give what reaches this server, and these: for `SENTRY_NODESTORE_OPTIONS`, and for the
-        `client_options` of a `TablestoreKVStorage`.
-        """
+        """Give `SENTRY_NODESTORE_OPTIONS` that reach this server, with these over them."""
+        return self.client_options(**dict({"instance": self.instance}, **others))
+
+    def client_options(self, **others: Any) -> Dict[str, Any]:
+        """Give the same for `TablestoreKVStorage(server.instance, table, client_options)`."""
         options = {
             "end_point": self.end_point,
-            "instance": self.instance,
             "access_key_id": self.access_key_id,
             "access_key_secret": self.access_key_secret,
         }
@@ -79,8 +80,8 @@ class LocalServer:
     def fail(self, *rules: Dict[str, Any], **rule: Any) -> None:
         """Make requests fail from now on, in place of what was asked for before.
 
-        :param rules: The first that applies to a request is the only one. Keywords are a single one.
-            Any of: `operation`, such as "GetRow" (all); `count` of requests (1; -1: until told
+        :param rules: The first that applies to a request is the only one. Keywords make a single
+            one. Any of: `operation`, such as "GetRow" (all); `count` of requests (1; -1: until told
             otherwise); `skip` so many first; `probability`; `code` of the service's error, with
             `status` and `message` (those of the code); `rows` of a batch, counted from 0, that fail
             with it while others do not; `delay_ms`; `action`: error, rows, delay, drop_before,
@@ -142,7 +143,7 @@ def find_program() -> str:
 
     :raises FileNotFoundError: naming the places that were looked at.
     """
-    folders = [sysconfig.get_path("scripts"), os.path.dirname(sys.executable)]
+    folders = [sysconfig.get_path("scripts"), os.path.dirname(sys.executable or __file__)]
     user_scheme = f"{os.name}_user"
     if user_scheme in sysconfig.get_scheme_names():
         folders.append(sysconfig.get_path("scripts", user_scheme))
@@ -192,9 +193,8 @@ def serving(
             end_point = _address(shell.stdout, complaints)
             yield LocalServer(end_point, instance, access_key_id, access_key_secret)
         finally:
-            shell.stdin.close()
-            shell.wait()
-            shell.stdout.close()
+            # A line, as a fork of ours may still hold the pipe, which then does not end.
+            shell.communicate(b"\n")
 
 
 def _address(output: IO[bytes], complaints: IO[bytes]) -> str:
@@ -214,7 +214,7 @@ except ImportError:
     pass  # the rest is of use without it
 else:
 
-    @pytest.fixture(name="tablestore_local")
+    @pytest.fixture
     def tablestore_local() -> Iterator[LocalServer]:
         """A server for this test alone."""
         with serving() as server:
