@@ -174,7 +174,7 @@ def child():
     loader._import = real
     value = store.get(sys.argv[3])
     with open("/proc/self/maps") as maps:
-        return value, "memfd" in maps.read()
+        return value, loader._file() not in maps.read()
 
 loader._import = slow
 thread = threading.Thread(target=store.get, args=("x",))
