@@ -92,6 +92,20 @@ func TestBatchWriteRowTwice(t *testing.T) {
 	s.refused(t, "BatchWriteRow", batch(batchPut("a", cell("x", 2)), conditional), "OTSParameterInvalid", "Repeated rows do not support row condition check in BatchModify.")
 }
 
+func TestBatchWriteRowLeavesNothingOfARowThatFails(t *testing.T) {
+	s := RunT(t)
+	s.create(t, "t", nil)
+	increment := cell("s", 1)
+	increment.Op = plainbuffer.Increment
+	codes := s.write(t, batch(batchPut("a", cell("s", "text"), cell("x", 1)), batchUpdate("a", cell("x", 2), cell("y", 2), increment), batchUpdate("a", cell("z", 3))))
+	if got := fmt.Sprintf("%q", codes); got != `["" "OTSParameterInvalid" ""]` {
+		t.Errorf("results %s", got)
+	}
+	if row, _ := s.get(t, getRequest(idKey("a"))); text(row, time.Time{}) != "s=text x=1 z=3" {
+		t.Errorf("the row is %s", text(row, time.Time{}))
+	}
+}
+
 func TestBatchLimits(t *testing.T) {
 	s := RunT(t)
 	s.create(t, "t", nil)

@@ -1,7 +1,9 @@
 package local
 
 import (
+	"encoding/binary"
 	"errors"
+	"slices"
 
 	"github.com/aliyun/aliyun-tablestore-go-sdk/tablestore/otsprotocol"
 	"github.com/cockroachdb/pebble/v2"
@@ -49,7 +51,8 @@ func (s *Server) getRow(c *call) error {
 
 // appendRowBuffer appends the picked row as a buffer of its own, with its length.
 func appendRowBuffer(dst []byte, sel *selection, pk []plainbuffer.Cell) []byte {
-	dst = protowire.AppendVarint(dst, uint64(plainbuffer.HeaderSize+sel.encodedSize(pk)))
+	size := plainbuffer.HeaderSize + sel.encodedSize(pk)
+	dst = protowire.AppendVarint(slices.Grow(dst, size+binary.MaxVarintLen64), uint64(size))
 	return sel.encode(plainbuffer.AppendHeader(dst), pk)
 }
 

@@ -57,8 +57,10 @@ func (m *mutation) checkUpdate(now int64) error {
 	return m.checkCells("UpdateRow", now)
 }
 
+// update changes all or nothing: in a batch, the row may have been written before and be written after an update that fails.
 func (m *mutation) update(p *pendingRow, now int64) error {
 	r := &p.reader.row
+	before := slices.Clone(r.cells)
 	for _, c := range m.row.Attributes {
 		switch c.Op {
 		case plainbuffer.DeleteAllVersion:
@@ -73,6 +75,7 @@ func (m *mutation) update(p *pendingRow, now int64) error {
 			if i, _ := r.versions(c.Name); i < len(r.cells) && bytes.Equal(r.cells[i].Name, c.Name) {
 				newest := &r.cells[i]
 				if newest.Value.Type != plainbuffer.Integer {
+					r.cells = before
 					return invalid("The column '%s' to increment is not an integer.", c.Name)
 				}
 				c.Value.Num += newest.Value.Num

@@ -148,7 +148,6 @@ func (m *mutation) apply(p *pendingRow, now int64) error {
 	if err := m.expect(p); err != nil {
 		return err
 	}
-	p.dirty = true
 	switch m.operation {
 	case otsprotocol.OperationType_PUT:
 		m.put(p, now)
@@ -160,6 +159,7 @@ func (m *mutation) apply(p *pendingRow, now int64) error {
 		p.reader.row.reset()
 	}
 	p.reader.row.trim(&m.table.options, now)
+	p.dirty = true
 	return nil
 }
 
