@@ -79,8 +79,8 @@ func (s *Server) getRange(c *call) error {
 // rangeBound decodes a bound as a key in the store.
 func rangeBound(t *table, encoded []byte) ([]byte, error) {
 	var row plainbuffer.Row
-	if err := plainbuffer.DecodeRow(encoded, &row); err != nil {
-		return nil, badRow(err)
+	if err := decodeRow(encoded, &row); err != nil {
+		return nil, err
 	}
 	switch {
 	case len(row.Attributes) > 0:

@@ -59,8 +59,8 @@ func appendRowBuffer(dst []byte, sel *selection, pk []plainbuffer.Cell) []byte {
 // readRow reads one row for GetRow and BatchGetRow: sel has its cells, which are valid until the reader is released.
 func (s *Server) readRow(reader *rowReader, sel *selection, encodedKey []byte, now int64) (pk []plainbuffer.Cell, found bool, units int32, err error) {
 	var keyRow plainbuffer.Row
-	if err := plainbuffer.DecodeRow(encodedKey, &keyRow); err != nil {
-		return nil, false, 0, badRow(err)
+	if err := decodeRow(encodedKey, &keyRow); err != nil {
+		return nil, false, 0, err
 	}
 	switch {
 	case len(keyRow.Attributes) > 0:

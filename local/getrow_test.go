@@ -79,7 +79,7 @@ func TestGetRowRefuses(t *testing.T) {
 		"Deserialize filter failed.":                                                                       func(m *otsprotocol.GetRowRequest) { m.Filter = []byte{1} },
 		"Attribute column cannot be given while reading data.":                                             func(m *otsprotocol.GetRowRequest) { m.PrimaryKey = putRequest(pk, cell("a", 1)).Row },
 		"Delete marker cannot be given.":                                                                   func(m *otsprotocol.GetRowRequest) { m.PrimaryKey = deleteRequest(pk).PrimaryKey },
-		"data format is invalid, plainbuffer: malformed buffer: no row.":                                   func(m *otsprotocol.GetRowRequest) { m.PrimaryKey = []byte{} },
+		"Cell data broken, PK is empty.":                                                                   func(m *otsprotocol.GetRowRequest) { m.PrimaryKey = []byte{} },
 		"Cell data broken, checksum is mismatch, row: plainbuffer: checksum mismatch.":                     func(m *otsprotocol.GetRowRequest) { m.PrimaryKey[len(m.PrimaryKey)-1]++ },
 		"The number of columns from the request exceeds the limit, limit count: 1024, column count: 1025.": func(m *otsprotocol.GetRowRequest) { m.ColumnsToGet = make([]string, 1025) },
 		"Try to call method using explicit transaction on explicit-transaction-disabled table.":            func(m *otsprotocol.GetRowRequest) { m.TransactionId = ptr("x") },
@@ -88,6 +88,11 @@ func TestGetRowRefuses(t *testing.T) {
 		change(m)
 		s.refused(t, "GetRow", m, "OTSParameterInvalid", message)
 	}
+	m := getRequest(pk)
+	m.PrimaryKey = append(m.PrimaryKey, 0, 0)
+	s.must(t, "GetRow", m)
+	m.PrimaryKey = append(m.PrimaryKey, 1)
+	s.refused(t, "GetRow", m, "OTSParameterInvalid", "Cell data broken, has more data in cell, but they can't be parsed.")
 	for message, key := range map[string][]plainbuffer.Cell{
 		"Validate PK size fail. Input: 2, Meta: 1.":                  {cell("id", "a"), cell("x", "b")},
 		"Validate PK name fail. Input: ID, Meta: id.":                {cell("ID", "a")},

@@ -8,6 +8,26 @@ import (
 	"github.com/PMExtra/sentry-tablestore/v2/tablestore/plainbuffer"
 )
 
+// decodeRow reads the one row of a request. Zero bytes after it are ignored: the Node SDK sends one for each infinity in a bound.
+func decodeRow(buf []byte, r *plainbuffer.Row) error {
+	d, err := plainbuffer.NewDecoder(buf)
+	if err != nil {
+		return badRow(err)
+	}
+	if !d.More() {
+		return invalid("Cell data broken, PK is empty.")
+	}
+	if err := d.Next(r); err != nil {
+		return badRow(err)
+	}
+	for _, b := range d.Rest() {
+		if b != 0 {
+			return invalid("Cell data broken, has more data in cell, but they can't be parsed.")
+		}
+	}
+	return nil
+}
+
 // checkKey checks a primary key against the table's: number, order, names, types and lengths of its columns. With bounds the two
 // infinities are allowed, with generate the place-holder of an auto-increment column.
 func (t *table) checkKey(pk []plainbuffer.Cell, bounds, generate bool) error {

@@ -27,8 +27,8 @@ type mutation struct {
 // newMutation checks a write before any data is looked at.
 func (s *Server) newMutation(t *table, op otsprotocol.OperationType, encoded []byte, cond *otsprotocol.Condition, ret *otsprotocol.ReturnContent, now int64) (*mutation, error) {
 	m := &mutation{table: t, operation: op, existence: cond.GetRowExistence(), returnType: ret.GetReturnType()}
-	if err := plainbuffer.DecodeRow(encoded, &m.row); err != nil {
-		return nil, badRow(err)
+	if err := decodeRow(encoded, &m.row); err != nil {
+		return nil, err
 	}
 	if m.existence < otsprotocol.RowExistenceExpectation_IGNORE || m.existence > otsprotocol.RowExistenceExpectation_EXPECT_NOT_EXIST {
 		return nil, invalid("Invalid row-existence expectation: %d.", m.existence)

@@ -72,6 +72,9 @@ func NewDecoder(buf []byte) (*Decoder, error) {
 // More reports whether another row follows.
 func (d *Decoder) More() bool { return d.r.pos < len(d.r.buf) }
 
+// Rest returns the bytes that were not read yet.
+func (d *Decoder) Rest() []byte { return d.r.buf[d.r.pos:] }
+
 // Next reads a row into row, reusing its slices.
 func (d *Decoder) Next(row *Row) error {
 	r := &d.r
