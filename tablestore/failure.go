@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"syscall"
@@ -24,11 +25,11 @@ func transportError(x *exchange, err error) *Error {
 	}
 	switch {
 	case !x.sent.Load():
-		failure.Kind, failure.Message = NotSent, "no connection: "+advice(x.redact, err)
+		failure.Kind, failure.Message = NotSent, "no connection: "+advice(&x.client.redact, err)
 	case isMalformed(err):
-		failure.Kind, failure.Message = Corrupt, "the answer is not HTTP: "+x.redact.foreign(err.Error())
+		failure.Kind, failure.Message = Corrupt, "the answer is not HTTP: "+x.client.redact.foreign(err.Error())
 	default:
-		failure.Kind, failure.Message = Lost, "the connection broke before the answer: "+advice(x.redact, err)
+		failure.Kind, failure.Message = Lost, "the connection broke before the answer: "+advice(&x.client.redact, err)
 	}
 	return failure
 }
@@ -43,9 +44,9 @@ func bodyError(x *exchange, err error) *Error {
 		failure.Kind, failure.Err = Deadline, x.ctx.Err()
 		failure.Message = endOfTime(x.ctx) + " in the middle of the answer; the request may have been applied"
 	case isMalformed(err):
-		failure.Kind, failure.Message = Corrupt, "the answer is not HTTP: "+x.redact.foreign(err.Error())
+		failure.Kind, failure.Message = Corrupt, "the answer is not HTTP: "+x.client.redact.foreign(err.Error())
 	default:
-		failure.Kind, failure.Message = Lost, "the connection broke in the middle of the answer: "+x.redact.foreign(err.Error())
+		failure.Kind, failure.Message = Lost, "the connection broke in the middle of the answer: "+x.client.redact.foreign(err.Error())
 	}
 	return failure
 }
@@ -92,4 +93,40 @@ func isMalformed(err error) bool {
 		}
 	}
 	return false
+}
+
+// panicError is a panic that was stopped. Its text is for the log.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (e *panicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.value, e.stack) }
+
+// failure turns what happened, and what the SDK said about it, into the call's error.
+func (x *exchange) failure(err error) *Error {
+	if x.err != nil {
+		return x.err
+	}
+	if err == nil || x.answered && x.use == ignoreAnswer && errors.Is(err, errIgnored) {
+		return nil
+	}
+	failure := &Error{RequestID: x.requestID, HTTPStatus: x.status, Err: err}
+	var panicked *panicError
+	var shape shapeError
+	switch {
+	case x.answered && errors.As(err, &shape):
+		failure.Kind, failure.Message, failure.Err = Corrupt, string(shape), nil
+	case x.answered && errors.As(err, &panicked):
+		failure.Kind, failure.Message = Corrupt, "the answer cannot be decoded: "+x.client.redact.foreign(fmt.Sprint(panicked.value))
+	case x.answered:
+		failure.Kind, failure.Message = Corrupt, "the answer cannot be decoded: "+x.client.redact.foreign(err.Error())
+	case errors.As(err, &panicked):
+		failure.Kind, failure.Message = Internal, "panic: "+x.client.redact.foreign(fmt.Sprint(panicked.value))
+	case x.began.IsZero():
+		failure.Kind, failure.Message = Invalid, "the SDK refused the request: "+x.client.redact.foreign(err.Error())
+	default:
+		failure.Kind, failure.Message = Internal, "the SDK failed: "+x.client.redact.foreign(err.Error())
+	}
+	return failure
 }

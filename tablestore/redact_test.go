@@ -11,8 +11,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-
-	sdk "github.com/aliyun/aliyun-tablestore-go-sdk/tablestore"
 )
 
 // Whatever a server sends back, no credential gets into an error, its causes, a report or the log.
@@ -72,7 +70,8 @@ func TestCredentialsAreNeverShown(t *testing.T) {
 
 func TestRowErrorsAreRedacted(t *testing.T) {
 	client := open(t, "http://host", func(o *Options) { o.STSToken = testToken })
-	err := client.rowError("BatchGetRow", "nodestore", sdk.Error{Code: "OTSx", Message: "the token " + testToken}, "id "+testSecret)
+	x := &exchange{client: client, operation: "BatchGetRow", table: "nodestore", status: 200}
+	err := x.rowError(rowAnswer{failed: true, code: "OTSx", message: "the token " + testToken})
 	if text := err.Error(); strings.Contains(text, "NeverShown") || !strings.Contains(text, "the token [redacted]") {
 		t.Error(text)
 	}

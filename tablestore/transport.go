@@ -2,12 +2,10 @@ package tablestore
 
 import (
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"time"
 )
 
@@ -43,86 +41,22 @@ func newTransport(maxConnections int) *http.Transport {
 	}
 }
 
-// RoundTrip is a method of [http.RoundTripper]: it makes the one request of the call under way. An answer reaches
-// the SDK only when it is good; all else is kept in the exchange.
-func (s *session) RoundTrip(request *http.Request) (*http.Response, error) {
-	x := s.exchange
-	if !x.began.IsZero() {
-		return nil, errors.New("second request in one call")
-	}
-	x.began = time.Now()
-	x.requestBytes = int(request.ContentLength)
-
-	// All requests may be sent twice (writes are idempotent or conditional with a look at the row after a
-	// failure), so net/http may use a new connection when an idle one turns out to be closed. It does so for a
-	// POST only with this header; having no value it is never sent.
-	request.Header["X-Idempotency-Key"] = nil
-
-	x.trace.WroteHeaders = func() { x.sent.Store(true) }
-	response, err := s.exchangeBytes(request.WithContext(httptrace.WithClientTrace(x.ctx, &x.trace)))
-	x.duration = time.Since(x.began)
-	if err == nil && x.use == ignoreAnswer {
-		err = errIgnored
-	}
-	if err != nil {
-		return nil, err
-	}
-	return response, nil
-}
-
-func (s *session) exchangeBytes(request *http.Request) (*http.Response, error) {
-	x := s.exchange
-	response, err := s.client.transport.RoundTrip(request)
-	if err != nil {
-		x.err = transportError(x, err)
-		return nil, x.err
-	}
-	x.status = response.StatusCode
-	x.requestID = x.redact.foreign(response.Header.Get("X-Ots-Requestid"))
-
-	s.buffer, err = readBody(s.buffer[:0], response)
-	x.responseBytes = len(s.buffer)
-	if err != nil {
-		x.err = bodyError(x, err)
-		return nil, x.err
-	}
-	if x.err = s.check(response, s.buffer); x.err != nil {
-		return nil, x.err
-	}
-	x.answered = true
-	s.body.Reset(s.buffer)
-	response.Body = &s.body
-	return response, nil
-}
-
 var errAnswerTooLarge = fmt.Errorf("the answer exceeds %d MiB", maxAnswer>>20)
 
-// readBody appends the body to dst. It reads to the end, so that the connection can be used again.
-func readBody(dst []byte, response *http.Response) ([]byte, error) {
+// readBody reads to the end, so that the connection can be used again.
+func readBody(response *http.Response) ([]byte, error) {
 	defer response.Body.Close()
 	if n := response.ContentLength; n >= 0 {
 		if n > maxAnswer {
-			return dst, errAnswerTooLarge
+			return nil, errAnswerTooLarge
 		}
-		if int64(cap(dst)) < n {
-			dst = make([]byte, 0, n)
-		}
-		read, err := io.ReadFull(response.Body, dst[:n])
-		return dst[:read], err
+		body := make([]byte, n)
+		read, err := io.ReadFull(response.Body, body)
+		return body[:read], err
 	}
-	for {
-		if len(dst) == cap(dst) {
-			dst = append(dst, 0)[:len(dst)]
-		}
-		n, err := response.Body.Read(dst[len(dst):cap(dst)])
-		dst = dst[:len(dst)+n]
-		switch {
-		case err == io.EOF:
-			return dst, nil
-		case err != nil:
-			return dst, err
-		case len(dst) > maxAnswer:
-			return dst, errAnswerTooLarge
-		}
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
+	if err == nil && len(body) > maxAnswer {
+		err = errAnswerTooLarge
 	}
+	return body, err
 }

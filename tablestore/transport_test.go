@@ -231,8 +231,8 @@ func TestEndOfContext(t *testing.T) {
 				if !errors.Is(err, want) {
 					t.Errorf("the cause is not %v", want)
 				}
-				if len(client.slots) != 0 || len(client.idle) != 1 {
-					t.Error("the call keeps its slot or its session")
+				if len(client.slots) != 0 {
+					t.Error("the call keeps its slot")
 				}
 			})
 		}

@@ -13,9 +13,9 @@ import (
 )
 
 // check returns nil for a good answer of the service, else why it is none: an error of the service, or
-// an answer that is not what the service sent. The SDK checks nothing of this.
-func (s *session) check(response *http.Response, body []byte) *Error {
-	x := s.exchange
+// an answer that is not what the service sent.
+func (x *exchange) check(response *http.Response, body []byte) *Error {
+	redact := &x.client.redact
 	status := response.StatusCode
 	success := status >= 200 && status < 300
 	corrupt := func(message string) *Error {
@@ -25,7 +25,7 @@ func (s *session) check(response *http.Response, body []byte) *Error {
 	var code, message string
 	if !success {
 		code, message = serviceError(body)
-		message = printable(x.redact.text(message), maxMessage)
+		message = printable(redact.text(message), maxMessage)
 	}
 	// The service cannot sign for a key that it does not know, and proxies in between sign nothing: only good
 	// answers must be signed. What is there must be right.
@@ -40,7 +40,7 @@ func (s *session) check(response *http.Response, body []byte) *Error {
 	case authorization == "" && success:
 		return corrupt("the answer is not signed: is end_point an endpoint of Tablestore?")
 	case authorization != "" && code != errorcode.AuthFailed &&
-		!s.identity.key.VerifyAuthorization(s.client.options.AccessKeyID, x.operation, response.Header):
+		!x.identity.key.VerifyAuthorization(x.client.options.AccessKeyID, x.operation, response.Header):
 		return corrupt("the signature of the answer does not match: it was changed on the way, or access_key_secret is wrong")
 	}
 
@@ -56,7 +56,7 @@ func (s *session) check(response *http.Response, body []byte) *Error {
 	case len(body) == 0:
 		message = "the server gave no reason"
 	default:
-		message = "the answer is not Tablestore's: " + x.redact.foreign(string(body))
+		message = "the answer is not Tablestore's: " + redact.foreign(string(body))
 	}
 	return &Error{Kind: Service, Message: message, RequestID: x.requestID, HTTPStatus: status}
 }
