@@ -9,7 +9,7 @@ absolute figures depend on the machine and on what else runs there.
 - HTTP: the SDK's requests and answers as mere bytes over urllib3, to a server that does nothing.
 
 CPU is the client process's, all its threads, without the server. A spinner of the lowest priority
-keeps each core from idling. README.md has how to profile the engine.
+keeps each core from idling. See README.md for how to profile the engine.
 """
 
 import argparse

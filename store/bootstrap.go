@@ -26,11 +26,24 @@ func (s *Store) Bootstrap(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, max(bootstrapTimeout, s.options.timeout()))
 	defer cancel()
-	err := s.retry(ctx, s.ensureTable)
+	err := s.patiently(ctx, s.ensureTable)
 	if err == nil {
-		err = s.retry(ctx, s.probe)
+		err = s.patiently(ctx, s.probe)
 	}
 	return s.failed("bootstrap", err)
+}
+
+// patiently repeats an attempt for as long as the service itself asks to come back later. Without
+// an answer it gives up after the option timeout, as every call does.
+func (s *Store) patiently(ctx context.Context, attempt func(context.Context) error) error {
+	for {
+		err := s.step(ctx, attempt)
+		var gaveUp *gaveUpError
+		var failure *tablestore.Error
+		if !errors.As(err, &gaveUp) || !errors.As(err, &failure) || failure.Kind != tablestore.Service || ctx.Err() != nil {
+			return err
+		}
+	}
 }
 
 func (s *Store) wanted() *tablestore.TableDescription {

@@ -129,7 +129,7 @@ func TestBootstrapWhenAnotherProcessCreatesTheTableInBetween(t *testing.T) {
 
 func TestBootstrapWaitsForTheTable(t *testing.T) {
 	server := local.RunT(t)
-	s := openStore(t, optionsFor(server, func(o *Options) { o.TimeoutMillis = 50 }))
+	s := openStore(t, optionsFor(server))
 	pauses := withoutPauses(s)
 	err := server.SetFaults(local.Rule{Operation: "GetRow", Fault: local.Fault{Code: "OTSTableNotReady"}, Count: local.Times(40)})
 	if err != nil {
@@ -144,6 +144,33 @@ func TestBootstrapWaitsForTheTable(t *testing.T) {
 	}
 	if waited < 10*time.Second {
 		t.Errorf("40 answers of OTSTableNotReady were waited out in %v: a table takes up to a minute", waited)
+	}
+}
+
+func TestBootstrapWaitsLongerThanAUsualCall(t *testing.T) {
+	server := local.RunT(t)
+	s := openStore(t, optionsFor(server, func(o *Options) { o.TimeoutMillis = 50 }))
+	began := time.Now()
+	server.Control(func(operation string, _ []byte) *local.Fault {
+		if operation == "GetRow" && time.Since(began) < 200*time.Millisecond {
+			return &local.Fault{Action: local.ActionError, Code: "OTSTableNotReady", Status: 404}
+		}
+		return nil
+	})
+	if err := s.Bootstrap(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestBootstrapOfAnUnreachableService(t *testing.T) {
+	s := openStore(t, Options{
+		Endpoint: "http://127.0.0.1:1", Instance: "sentry", Table: "nodestore", AccessKeyID: "id", AccessKeySecret: "hush-hush",
+		TimeoutMillis: 200, MaxConnection: 4,
+	})
+	began := time.Now()
+	failure(t, s.Bootstrap(t.Context()), KindConnection)
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("it took %v, with a timeout of 200 ms", took)
 	}
 }
 

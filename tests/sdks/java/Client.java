@@ -16,6 +16,7 @@ import com.google.gson.JsonParser;
 import java.io.InputStreamReader;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
+import java.util.HashMap;
 import java.util.Map;
 
 /**
@@ -31,6 +32,7 @@ public final class Client {
         JsonObject script =
                 new JsonParser().parse(new InputStreamReader(System.in, StandardCharsets.UTF_8)).getAsJsonObject();
         PrintStream out = new PrintStream(System.out, true, StandardCharsets.UTF_8);
+        Map<JsonObject, SyncClient> clients = new HashMap<>();
         Gson gson = new GsonBuilder().serializeNulls().disableHtmlEscaping().create();
         for (JsonElement element : script.getAsJsonArray("steps")) {
             JsonObject step = element.getAsJsonObject();
@@ -40,22 +42,20 @@ public final class Client {
             }
             JsonObject line = new JsonObject();
             line.add("step", step.get("name"));
-            line.add("outcome", gson.toJsonTree(outcome(server, step)));
+            SyncClient client = clients.computeIfAbsent(server, Client::connect);
+            line.add("outcome", gson.toJsonTree(outcome(client, step)));
             out.println(gson.toJson(line));
         }
         System.exit(0); // the SDK's threads would go on
     }
 
-    private static Map<String, ?> outcome(JsonObject server, JsonObject step) {
-        SyncClient client = connect(server);
+    private static Map<String, ?> outcome(SyncClient client, JsonObject step) {
         try {
             return perform(client, step);
         } catch (TableStoreException e) {
             return Map.of("error", Map.of("status", e.getHttpStatus(), "code", e.getErrorCode(), "message", e.getMessage()));
         } catch (ClientException | IllegalArgumentException e) {
             return Map.of("client_error", e.toString());
-        } finally {
-            client.shutdown();
         }
     }
 
