@@ -16,8 +16,8 @@ def go_build(output, package, *flags, **environment):
     go = os.environ.get("GO") or shutil.which("go")
     if not go:
         sys.exit(
-            "sentry-tablestore: building from source needs Go 1.25 or newer on PATH (or in $GO); "
-            "a wheel needs no compiler: pip install --only-binary sentry-tablestore sentry-tablestore"
+            "sentry-tablestore: building from source needs Go 1.25 or newer on PATH or in $GO; "
+            "a wheel needs no compiler: pip install --only-binary :all: sentry-tablestore"
         )
     if not sys.platform.startswith("linux"):
         sys.exit("sentry-tablestore: only Linux is supported (memfd, /proc), as by Sentry itself")

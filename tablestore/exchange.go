@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -28,6 +29,7 @@ type exchange struct {
 	status        int
 	requestID     string
 
+	trace    httptrace.ClientTrace
 	sent     atomic.Bool // set by a goroutine of net/http, maybe after the call
 	answered bool        // a good answer came
 	err      *Error      // why none did
@@ -96,10 +98,12 @@ func (x *exchange) roundTrip(request *http.Request, data []byte) (*http.Response
 	// POST only with this header; having no value it is never sent.
 	request.Header["X-Idempotency-Key"] = nil
 	request.ContentLength = int64(len(data))
-	request.Body = newRequestBody(x, data)
-	request.GetBody = func() (io.ReadCloser, error) { return newRequestBody(x, data), nil }
+	// Of a body that it knows to be in memory net/http sends header and body in one system call.
+	request.Body = io.NopCloser(bytes.NewReader(data))
+	request.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
 
-	response, err := x.client.transport.RoundTrip(request.WithContext(x.ctx))
+	x.trace.WroteHeaders = func() { x.sent.Store(true) }
+	response, err := x.client.transport.RoundTrip(request.WithContext(httptrace.WithClientTrace(x.ctx, &x.trace)))
 	if err != nil {
 		x.err = transportError(x, err)
 		return nil, nil, x.err
@@ -119,30 +123,3 @@ func (x *exchange) roundTrip(request *http.Request, data []byte) (*http.Response
 	x.answered = true
 	return response, body, nil
 }
-
-// requestBody notes that a connection has begun to take the request.
-type requestBody struct {
-	bytes.Reader
-	exchange *exchange
-}
-
-func newRequestBody(x *exchange, data []byte) *requestBody {
-	b := &requestBody{exchange: x}
-	b.Reset(data)
-	return b
-}
-
-// Read is a method of [io.Reader].
-func (b *requestBody) Read(p []byte) (int, error) {
-	b.exchange.sent.Store(true)
-	return b.Reader.Read(p)
-}
-
-// WriteTo is a method of [io.WriterTo].
-func (b *requestBody) WriteTo(w io.Writer) (int64, error) {
-	b.exchange.sent.Store(true)
-	return b.Reader.WriteTo(w)
-}
-
-// Close is a method of [io.Closer].
-func (*requestBody) Close() error { return nil }
