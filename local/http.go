@@ -148,6 +148,7 @@ func (s *Server) serve(c *call, r *http.Request) error {
 // readBody reads the body, up to the service's limit.
 func readBody(r *http.Request) ([]byte, error) {
 	if r.ContentLength > maxRequestBody {
+		discard(r)
 		return nil, failCode(errorcode.RequestBodyTooLarge)
 	}
 	var body []byte
@@ -162,9 +163,19 @@ func readBody(r *http.Request) ([]byte, error) {
 	case err != nil:
 		return nil, failCode(errorcode.RequestTimeout)
 	case len(body) > maxRequestBody:
+		discard(r)
 		return nil, failCode(errorcode.RequestBodyTooLarge)
 	}
 	return body, nil
+}
+
+// maxDiscarded is how much of a body that is too large is read after all.
+const maxDiscarded = 64 << 20
+
+// discard reads the rest of a body that is too large: a client that sends all of it before it reads gets its answer. Otherwise
+// net/http would close the connection, and all that many clients see is that.
+func discard(r *http.Request) {
+	_, _ = io.CopyN(io.Discard, r.Body, maxDiscarded) // a client that went away needs no answer
 }
 
 // expandBody undoes the compression that the Java SDK can be told to use: a zlib stream, called deflate, with the raw size in a header.

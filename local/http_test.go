@@ -1,8 +1,10 @@
 package local
 
 import (
+	"bufio"
 	"bytes"
 	"compress/zlib"
+	"net"
 	"net/http"
 	"regexp"
 	"strings"
@@ -166,4 +168,34 @@ func TestTableQuota(t *testing.T) {
 	s.refused(t, "CreateTable", createRequest("u", nil), "OTSQuotaExhausted", "Number of tables exceeded the quota.")
 	s.refused(t, "CreateTable", createRequest("t", nil), "OTSObjectAlreadyExist", "Requested table already exists.")
 	s.refused(t, "DeleteTable", &otsprotocol.DeleteTableRequest{TableName: ptr("u")}, "OTSObjectNotExist", "Requested table does not exist.")
+}
+
+// A client that sends all before it reads, as that of the Java SDK nearly does, gets the answer and can go on.
+func TestTooLargeBodiesAreReadToTheirEnd(t *testing.T) {
+	s := RunT(t)
+	for _, length := range []int64{32 << 20, -1} { // known, and in chunks
+		connection, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer connection.Close()
+		answers := bufio.NewReader(connection)
+		for _, size := range []int{32 << 20, 0} {
+			r := s.request(t, "ListTable", make([]byte, size))
+			if size > 0 {
+				r.ContentLength = length
+			}
+			if err := r.Write(connection); err != nil {
+				t.Fatalf("send %d bytes: %v", size, err)
+			}
+			a, err := http.ReadResponse(answers, r)
+			if err != nil {
+				t.Fatalf("read the answer to %d bytes: %v", size, err)
+			}
+			_ = a.Body.Close()
+			if want := map[bool]int{true: 413, false: 200}[size > 0]; a.StatusCode != want {
+				t.Errorf("status %d for %d bytes, want %d", a.StatusCode, size, want)
+			}
+		}
+	}
 }
