@@ -1,4 +1,4 @@
-"""Builds the extension module and the local server with Go; everything else stands in pyproject.toml."""
+"""Builds the extension module and the local server with Go. The rest is in pyproject.toml."""
 
 import os
 import shutil
