@@ -193,15 +193,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="only 10 KB, in about a minute")
     parser.add_argument("--rounds", type=int, default=5, help="rounds to take medians of (5)")
-    parser.add_argument("--seconds", type=float, default=0.5, help="time of each run (0.5)")
+    parser.add_argument("--seconds", type=float, help="time of each run (0.5, quick 0.3)")
     parser.add_argument("--save", action="store_true", help="also write to bench/results")
     arguments = parser.parse_args()
     sizes = (10_000,) if arguments.quick else SIZES
+    seconds = arguments.seconds or (0.3 if arguments.quick else 0.5)
     try:
         python = environment.ensure()
         described = machine()
         with programs.busy_cores():
-            results = measure(python, sizes, arguments.rounds, arguments.seconds)
+            results = measure(python, sizes, arguments.rounds, seconds)
     except (environment.NoEnvironmentError, programs.ProgramError, ClientError) as error:
         sys.exit(f"bench: {error}")
     report = [f"command: `python {' '.join(['bench/bench.py', *sys.argv[1:]])}`"]
