@@ -1,0 +1,330 @@
+package local
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/aliyun/aliyun-tablestore-go-sdk/tablestore/otsprotocol"
+	"google.golang.org/protobuf/protoadapt"
+
+	"github.com/PMExtra/sentry-tablestore/v2/tablestore/plainbuffer"
+)
+
+// crashKills is the environment variable with the number of kills of TestKill.
+const crashKills = "TABLESTORE_CRASH_KILLS"
+
+const (
+	crashClients = 8
+	crashRows    = 12 // of each client
+)
+
+// TestKill kills the program, not the machine, at random points under load, hundreds of times if asked to: every acknowledged write
+// must be there afterwards, and of a write that was not, all or nothing.
+func TestKill(t *testing.T) {
+	kills := 10
+	if v := os.Getenv(crashKills); v != "" {
+		var err error
+		if kills, err = strconv.Atoi(v); err != nil {
+			t.Fatalf("%s: %v", crashKills, err)
+		}
+	}
+	program := filepath.Join(t.TempDir(), "tablestore-local")
+	if out, err := exec.Command("go", "build", "-o", program, "../cmd/tablestore-local").CombinedOutput(); err != nil {
+		t.Fatalf("build the program: %v\n%s", err, out)
+	}
+	k := &killed{program: program, dir: filepath.Join(t.TempDir(), "data")}
+	for i := range crashClients {
+		k.clients = append(k.clients, &crashClient{name: string(rune('a' + i)), rows: map[string]crashRow{}})
+	}
+	early := 0
+	for i := range kills {
+		p := k.start(t)
+		if i > 0 && rand.IntN(5) == 0 {
+			// In the middle of the recovery, or shortly after it.
+			<-time.After(rand.N(40 * time.Millisecond))
+			p.kill(t)
+			early++
+			continue
+		}
+		s := p.ready(t)
+		if i == 0 {
+			s.create(t, "t", nil)
+		}
+		k.check(t, s)
+		k.load(t, s, p, 1+rand.Int64N(150))
+	}
+	p := k.start(t)
+	k.check(t, p.ready(t))
+	p.kill(t)
+	acknowledged := 0
+	for _, c := range k.clients {
+		acknowledged += c.acknowledged
+	}
+	t.Logf("%d kills, %d of them while starting; %d acknowledged requests; %d rows checked; of %d requests under way at a kill, %d had been applied",
+		kills, early, acknowledged, k.checked, k.open, k.applied)
+	if acknowledged < kills-early {
+		t.Errorf("only %d requests were acknowledged: the test tests nothing", acknowledged)
+	}
+}
+
+// killed is what is known about a folder over all the kills.
+type killed struct {
+	program, dir           string
+	clients                []*crashClient
+	checked, open, applied int
+}
+
+type crashProcess struct {
+	cmd *exec.Cmd
+	out io.Reader
+	err bytes.Buffer
+}
+
+func (k *killed) start(t *testing.T) *crashProcess {
+	t.Helper()
+	p := &crashProcess{}
+	p.cmd = exec.Command(k.program, "--data", k.dir, "--listen", "127.0.0.1:0", "--access-key-id", "id", "--access-key-secret", "secret")
+	p.cmd.Stderr = &p.err
+	var err error
+	if p.out, err = p.cmd.StdoutPipe(); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.cmd.Process.Kill() }) // when the test fails; otherwise it is long gone
+	return p
+}
+
+// ready waits for the program and returns a client of it.
+func (p *crashProcess) ready(t *testing.T) *TestServer {
+	t.Helper()
+	line, err := bufio.NewReader(p.out).ReadString('\n')
+	if err != nil {
+		_ = p.cmd.Wait()
+		t.Fatalf("the program did not start again: %v\n%s", err, p.err.String())
+	}
+	url := strings.TrimSpace(line[strings.LastIndexByte(line, ' ')+1:])
+	return &TestServer{Server: &Server{options: Options{Clock: time.Now}}, URL: url, Instance: "sentry", AccessKeyID: "id", AccessKeySecret: "secret"}
+}
+
+func (p *crashProcess) kill(t *testing.T) {
+	t.Helper()
+	if err := p.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = p.cmd.Wait() // says that it was killed
+	if p.err.Len() > 0 {
+		t.Errorf("the program wrote %s", p.err.String())
+	}
+}
+
+// crashRow is the state of a row: for each column the number of the write that set it. nil is a row that does not exist.
+type crashRow map[string]int
+
+// crashClient writes one request at a time to rows of its own.
+type crashClient struct {
+	name         string
+	writes       int                 // numbers the writes
+	rows         map[string]crashRow // as acknowledged
+	pending      map[string]crashRow // what the request under way makes of some of them
+	acknowledged int
+}
+
+// load lets the clients write until so many of their requests were acknowledged, and kills the program then. Most clients have a
+// request under way at that moment.
+func (k *killed) load(t *testing.T, s *TestServer, p *crashProcess, count int64) {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: crashClients}}
+	defer client.CloseIdleConnections()
+	var left atomic.Int64
+	left.Store(count)
+	enough := make(chan struct{})
+	var wg sync.WaitGroup
+	for _, c := range k.clients {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for {
+				operation, m := c.next()
+				answer, err := client.Do(s.request(t, operation, mustMarshal(m)))
+				if err != nil {
+					return
+				}
+				body, err := io.ReadAll(answer.Body)
+				_ = answer.Body.Close()
+				if err != nil {
+					return
+				}
+				if err := refusal(operation, answer.StatusCode, body); err != nil {
+					t.Errorf("%s: %v", operation, err)
+					return
+				}
+				maps.Copy(c.rows, c.pending)
+				c.pending = nil
+				c.acknowledged++
+				if left.Add(-1) == 0 {
+					close(enough)
+				}
+			}
+		}()
+	}
+	ended := make(chan struct{})
+	go func() { wg.Wait(); close(ended) }()
+	select {
+	case <-enough:
+	case <-ended: // every client met an error
+	}
+	p.kill(t)
+	<-ended
+}
+
+// refusal returns an error unless the whole request succeeded.
+func refusal(operation string, status int, body []byte) error {
+	if status != http.StatusOK {
+		return fmt.Errorf("%d: %q", status, body)
+	}
+	if operation != "BatchWriteRow" {
+		return nil
+	}
+	var response otsprotocol.BatchWriteRowResponse
+	if err := unmarshal(body, &response); err != nil {
+		return err
+	}
+	for _, row := range response.Tables[0].Rows {
+		if !row.GetIsOk() {
+			return fmt.Errorf("row failed: %v", row.Error)
+		}
+	}
+	return nil
+}
+
+// next makes the next request and notes what it does.
+func (c *crashClient) next() (string, protoadapt.MessageV1) {
+	c.pending = map[string]crashRow{}
+	if rand.IntN(3) == 0 {
+		var rows []*otsprotocol.RowInBatchWriteRowRequest
+		for _, i := range rand.Perm(crashRows)[:2+rand.IntN(crashRows-2)] {
+			rows = append(rows, c.change(i))
+		}
+		return "BatchWriteRow", batch(rows...)
+	}
+	r := c.change(rand.IntN(crashRows))
+	switch r.GetType() {
+	case otsprotocol.OperationType_PUT:
+		return "PutRow", &otsprotocol.PutRowRequest{TableName: ptr("t"), Condition: r.Condition, Row: r.RowChange}
+	case otsprotocol.OperationType_UPDATE:
+		return "UpdateRow", &otsprotocol.UpdateRowRequest{TableName: ptr("t"), Condition: r.Condition, RowChange: r.RowChange}
+	}
+	return "DeleteRow", &otsprotocol.DeleteRowRequest{TableName: ptr("t"), Condition: r.Condition, PrimaryKey: r.RowChange}
+}
+
+// change makes a random write of row i.
+func (c *crashClient) change(i int) *otsprotocol.RowInBatchWriteRowRequest {
+	c.writes++
+	id := fmt.Sprint(c.name, i)
+	columns := []string{"small", "middle", "large"}
+	rand.Shuffle(len(columns), func(i, j int) { columns[i], columns[j] = columns[j], columns[i] })
+	columns = columns[:1+rand.IntN(len(columns))]
+	var cells []plainbuffer.Cell
+	row := crashRow{}
+	for _, name := range columns {
+		row[name] = c.writes
+		cells = append(cells, cell(name, crashValue(id, name, c.writes)))
+	}
+	switch n := rand.IntN(10); {
+	case n < 2:
+		c.pending[id] = nil
+		return batchDelete(id)
+	case n < 6:
+		c.pending[id] = row
+		return batchPut(id, cells...)
+	}
+	whole := crashRow{}
+	maps.Copy(whole, c.rows[id])
+	maps.Copy(whole, row)
+	c.pending[id] = whole
+	return batchUpdate(id, cells...)
+}
+
+// crashValue is the value that a write with this number gives a column; no two are equal.
+func crashValue(id, column string, number int) []byte {
+	size := map[string]int{"small": 20, "middle": 5000, "large": inlineLimit + 1000*(number%50)}[column]
+	mark := fmt.Sprintf("%s.%s.%d|", id, column, number)
+	return bytes.Repeat([]byte(mark), size/len(mark)+1)
+}
+
+// check compares all rows with what the clients know, who then know how their last request ended.
+func (k *killed) check(t *testing.T, s *TestServer) {
+	t.Helper()
+	stored := map[string]plainbuffer.Row{}
+	next := allRange()
+	for {
+		rows, key := s.scan(t, next)
+		for _, row := range rows {
+			stored[string(row.PrimaryKey[0].Value.Bytes)] = row
+		}
+		if key == nil {
+			break
+		}
+		next.InclusiveStartPrimaryKey = plainbuffer.Encode(plainbuffer.Row{PrimaryKey: key})
+	}
+	for _, c := range k.clients {
+		before, after := maps.Clone(c.rows), maps.Clone(c.rows)
+		maps.Copy(after, c.pending)
+		beforeError, afterError := c.compare(before, stored), c.compare(after, stored)
+		switch {
+		case beforeError != nil && afterError != nil:
+			t.Fatalf("client %s, which was changing %v: the rows are neither as before: %v; nor as afterwards: %v", c.name, c.pending, beforeError, afterError)
+		case beforeError != nil:
+			c.rows = after
+			k.applied++
+		}
+		if c.pending != nil {
+			k.open++
+		}
+		c.pending = nil
+		k.checked += crashRows
+		for i := range crashRows {
+			delete(stored, fmt.Sprint(c.name, i))
+		}
+	}
+	if len(stored) > 0 {
+		t.Fatalf("%d rows that nobody wrote", len(stored))
+	}
+}
+
+// compare says how the client's rows in the store differ from the wanted ones.
+func (c *crashClient) compare(want map[string]crashRow, stored map[string]plainbuffer.Row) error {
+	for i := range crashRows {
+		id := fmt.Sprint(c.name, i)
+		row, found := stored[id]
+		if found != (want[id] != nil) {
+			return fmt.Errorf("row %s is there: %t", id, found)
+		}
+		if len(row.Attributes) != len(want[id]) {
+			return fmt.Errorf("row %s has %d columns, want %v", id, len(row.Attributes), want[id])
+		}
+		for _, cell := range row.Attributes {
+			number := want[id][string(cell.Name)]
+			if !bytes.Equal(cell.Value.Bytes, crashValue(id, string(cell.Name), number)) {
+				return fmt.Errorf("column %s of row %s is %.40q, want that of write %d", cell.Name, id, cell.Value.Bytes, number)
+			}
+		}
+	}
+	return nil
+}
