@@ -82,9 +82,7 @@ class Run:
         if isinstance(expected, dict) and isinstance(actual, dict) and set(expected) == set(actual):
             pairs = [(f"{at}.{name}", expected[name], actual[name]) for name in expected]
         elif (
-            isinstance(expected, list)
-            and isinstance(actual, list)
-            and len(expected) == len(actual)
+            isinstance(expected, list) and isinstance(actual, list) and len(expected) == len(actual)
         ):
             pairs = [(f"{at}[{i}]", *pair) for i, pair in enumerate(zip(expected, actual))]
         elif _same(expected, actual):

@@ -1,7 +1,7 @@
 """Runs the operation script of tests/sdks through the official Python SDK.
 
-Reads `{"server": …, "steps": […]}` from standard input and prints `{"step": name, "outcome": …}` for
-each step. What the fields of both mean stands in tests/sdks/README.md.
+Reads `{"server": …, "steps": […]}` from standard input and prints `{"step": name, "outcome": …}`
+for each step. What the fields of both mean stands in tests/sdks/README.md.
 """
 
 import json
