@@ -164,7 +164,7 @@ func TestDifferentFailuresOfRowsArePartial(t *testing.T) {
 }
 
 func TestThrottlingUntilTheDeadline(t *testing.T) {
-	s, server, _ := newStore(t, func(o *Options) { o.TimeoutMillis = 300 })
+	s, server, _ := newStore(t, func(o *Options) { o.TimeoutMillis = 500 })
 	for operation, call := range operations {
 		err := server.SetFaults(local.Rule{Operation: operation, Fault: local.Fault{Code: "OTSServerBusy"}, Count: local.Times(-1)})
 		if err != nil {
@@ -172,7 +172,7 @@ func TestThrottlingUntilTheDeadline(t *testing.T) {
 		}
 		began := time.Now()
 		err = call(t.Context(), s)
-		if took := time.Since(began); took > 600*time.Millisecond {
+		if took := time.Since(began); took > 2*time.Second {
 			t.Errorf("%s took %v", operation, took)
 		}
 		e := failure(t, err, KindThrottled)
@@ -194,7 +194,7 @@ func TestNoAnswerUntilTheDeadline(t *testing.T) {
 		}
 		began := time.Now()
 		failure(t, call(t.Context(), s), KindTimeout)
-		if took := time.Since(began); took > 500*time.Millisecond {
+		if took := time.Since(began); took > 1200*time.Millisecond {
 			t.Errorf("%s took %v", operation, took)
 		}
 	}

@@ -208,10 +208,10 @@ func TestAnotherWriteBetweenTheSteps(t *testing.T) {
 func TestFailedSplitWriteKeepsTheOldValueAndCleansUp(t *testing.T) {
 	s, server, _ := newStore(t)
 	mustSet(t, s, "node", []byte("old"))
-	updates := 0
+	var updates atomic.Int32
 	server.Control(func(operation string, _ []byte) *local.Fault {
 		if operation == "UpdateRow" {
-			if updates++; updates == 2 {
+			if updates.Add(1) == 2 {
 				return &local.Fault{Action: local.ActionError, Code: "OTSParameterInvalid"}
 			}
 		}
@@ -228,10 +228,10 @@ func TestFailedSplitWriteKeepsTheOldValueAndCleansUp(t *testing.T) {
 
 func TestLastAnswerOfASplitWriteIsLost(t *testing.T) {
 	s, server, _ := newStore(t)
-	updates := 0
+	var updates atomic.Int32
 	server.Control(func(operation string, _ []byte) *local.Fault {
 		if operation == "UpdateRow" {
-			if updates++; updates == 3 {
+			if updates.Add(1) == 3 {
 				return &local.Fault{Action: local.ActionDropAfter}
 			}
 		}
