@@ -5,12 +5,12 @@ VENV := .cache/venv
 PY := $(VENV)/bin/python
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # The Go packages, without the cached environments of other projects below .cache.
-GO_PACKAGES := . ./call/... ./cmd/... ./cpython/... ./local/... ./store/... ./tablestore/...
+GO_PACKAGES := . ./bench/... ./call/... ./cmd/... ./cpython/... ./local/... ./store/... ./tablestore/...
 
 # cgo needs Python.h; -O2 is cgo's own default, which setting the variable would drop.
 export CGO_CFLAGS := -O2 -I$(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_paths()["include"])')
 
-.PHONY: help build demo test test-go test-python lint race bench wheel clean
+.PHONY: help build demo test test-python lint race fuzz bench wheel clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -36,7 +36,7 @@ demo: wheel ## a real Sentry storing and reading real events through this backen
 test: lint race test-python ## everything that must pass
 
 lint: $(VENV)/.ready ## go vet, staticcheck, gofmt, ruff
-	@test -z "$$(gofmt -l export.go call cmd cpython local store tablestore)" || { gofmt -d export.go call cmd cpython local store tablestore; exit 1; }
+	@test -z "$$(gofmt -l *.go bench call cmd cpython local store tablestore)" || { gofmt -d *.go bench call cmd cpython local store tablestore; exit 1; }
 	$(GO) vet $(GO_PACKAGES)
 	$(GO) run $(STATICCHECK) $(GO_PACKAGES)
 	$(VENV)/bin/ruff check .
@@ -44,6 +44,14 @@ lint: $(VENV)/.ready ## go vet, staticcheck, gofmt, ruff
 
 race: ## the Go tests under the race detector
 	$(GO) test -race $(GO_PACKAGES)
+
+FUZZTIME ?= 30s
+fuzz: ## every fuzz target for FUZZTIME
+	@for package in $$(grep -rl '^func Fuzz' --include '*_test.go' local store tablestore | xargs -n1 dirname | sort -u); do \
+		for target in $$(grep -rhoE '^func Fuzz[A-Za-z]*' $$package/*_test.go | cut -d' ' -f2); do \
+			$(GO) test ./$$package -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) || exit 1; \
+		done; \
+	done
 
 test-python: build wheel ## the Python tests, those with a real Sentry included
 	$(PY) -m pytest
