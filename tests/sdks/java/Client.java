@@ -62,7 +62,8 @@ public final class Client {
         } catch (TableStoreException e) {
             return Map.of("error", Map.of("status", e.getHttpStatus(), "code", e.getErrorCode(), "message", e.getMessage()));
         } catch (ClientException e) {
-            if (e.getCause() instanceof ConnectionClosedException) {
+            // The SDK gives the cause as a text only.
+            if (e.getMessage().contains(ConnectionClosedException.class.getName())) {
                 System.err.println("the Java client: " + step.get("name") + ": " + e);
                 System.exit(TRY_AGAIN);
             }
