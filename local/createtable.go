@@ -33,6 +33,9 @@ func (s *Server) createTable(c *call) error {
 			return check
 		}
 	}
+	if err := s.checkSpace(0); err != nil {
+		return err
+	}
 	s.catalog.mu.Lock()
 	defer s.catalog.mu.Unlock()
 	if s.catalog.byName[meta.GetTableName()] != nil {

@@ -6,7 +6,7 @@ import (
 	"github.com/aliyun/aliyun-tablestore-go-sdk/tablestore/otsprotocol"
 )
 
-// DeleteTable removes a table and all its rows, in one write. Disk space comes back as the store compacts. Nothing is left out.
+// DeleteTable removes a table and all its rows, in one write. Disk space comes back soon, by a compaction in the background. Nothing is left out.
 
 func (s *Server) deleteTable(c *call) error {
 	var req otsprotocol.DeleteTableRequest
@@ -33,5 +33,7 @@ func (s *Server) deleteTable(c *call) error {
 		return fmt.Errorf("delete table %s: %w", t.name, err)
 	}
 	delete(s.catalog.byName, t.name)
+	s.space.freed.Store(true)
+	s.dropTable(t.id)
 	return batch.Close()
 }

@@ -6,6 +6,10 @@
 // What an acknowledged write means: its Pebble batch, one for each request, was synced to disk. A batch of rows is applied as a
 // whole or, after a crash before the acknowledgement, not at all.
 //
+// What a table's options make invisible is removed from the disk by a sweep in the background, and when [Options.MaxBytes] are in use
+// or the disk is nearly full, puts are refused while reads and deletes go on. Damaged files are refused when the folder is opened, or
+// fail the requests that meet the damage.
+//
 // # Caveats
 //
 // One process serves a folder; a second one is refused ([ErrLocked]).

@@ -175,10 +175,11 @@ func (r *row) put(cell plainbuffer.Cell) {
 	}
 }
 
-// trim removes what no read can see any more: expired cells and surplus versions.
-func (r *row) trim(o *tableOptions, now int64) {
+// trim removes what no read can see any more, expired cells and surplus versions, and returns about how many bytes they were.
+func (r *row) trim(o *tableOptions, now int64) (removed int) {
 	if r.hasMarker && o.expired(r.marker, now) {
 		r.hasMarker = false
+		removed += 8
 	}
 	kept := r.cells[:0]
 	seen := 0
@@ -189,9 +190,12 @@ func (r *row) trim(o *tableOptions, now int64) {
 		seen++
 		if seen <= int(o.maxVersions) && !o.expired(r.cells[i].Timestamp, now) {
 			kept = append(kept, r.cells[i])
+		} else {
+			removed += len(r.cells[i].Name) + r.cells[i].size + versionSize
 		}
 	}
 	r.cells = kept
+	return removed
 }
 
 // exists reports whether a read can see the row. It must have been trimmed.

@@ -63,11 +63,12 @@ func (r *rowReader) release() {
 
 // pendingRow is a row that a request reads and writes.
 type pendingRow struct {
-	reader rowReader
-	key    []byte
-	stored bool     // the store has the row
-	blobs  []uint64 // large values that belonged to it
-	dirty  bool     // it is to be written
+	reader  rowReader
+	key     []byte
+	stored  bool     // the store has the row
+	blobs   []uint64 // large values that belonged to it
+	dirty   bool     // it is to be written
+	trimmed int      // bytes that no reader can see any more
 }
 
 // begin reads the row, as a reader at now sees it.
@@ -83,7 +84,7 @@ func (p *pendingRow) begin(s *Server, t *table, key []byte, now int64) error {
 			p.blobs = append(p.blobs, b)
 		}
 	}
-	p.reader.row.trim(&t.options, now)
+	p.trimmed = p.reader.row.trim(&t.options, now)
 	return nil
 }
 

@@ -35,10 +35,16 @@ type Options struct {
 	ClockSkew time.Duration
 	// MaxTables is how many tables there may be. Default: 64, as for the service.
 	MaxTables int
+	// SweepInterval is how often expired data is removed from the store. Default: an hour; negative: never.
+	SweepInterval time.Duration
+	// MaxBytes is how large the data may be, on disk; beyond that writes fail, while reads and deletes go on. 0: as large as the disk.
+	MaxBytes int64
 	// Faults lets requests to /_faults and /_clock inject faults and move the clock, without authentication: for tests only.
 	Faults bool
 	// Logger gets a debug record for each request, and what goes wrong inside the server. Default: none.
 	Logger *slog.Logger
+
+	fs vfs.FS // of the data; tests put broken ones here
 }
 
 const (
@@ -63,6 +69,8 @@ type Server struct {
 	increments  atomic.Int64  // last generated value of an auto-increment column
 	locks       [stripes]sync.Mutex
 	faults      faults
+	sweeper     sweeper
+	space       space
 
 	closing sync.RWMutex // held for reading by requests
 	closed  bool
@@ -88,10 +96,20 @@ func Open(o Options) (*Server, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.SweepInterval == 0 {
+		o.SweepInterval = defaultSweepInterval
+	}
+	switch {
+	case o.Memory:
+		o.fs = vfs.NewMem()
+	case o.fs == nil:
+		o.fs = vfs.Default
+	}
 	s := &Server{options: o, log: o.Logger, key: signature.NewV2(o.AccessKeySecret), sync: pebble.Sync}
 	if err := s.openStore(); err != nil {
 		return nil, err
 	}
+	s.startSweeper()
 	return s, nil
 }
 
@@ -100,13 +118,19 @@ func (s *Server) openStore() error {
 	defer cache.Unref()
 	po := &pebble.Options{
 		Cache:                       cache,
-		FS:                          vfs.Default,
+		FS:                          s.options.fs,
 		FormatMajorVersion:          pebble.FormatNewest,
 		MemTableSize:                memTableSize,
 		MemTableStopWritesThreshold: 4,
 		L0CompactionThreshold:       4,
 		Logger:                      pebbleLogger{s.log},
-		EventListener:               &pebble.EventListener{BackgroundError: func(err error) { s.log.Error("storage", "error", err) }},
+		EventListener: &pebble.EventListener{
+			BackgroundError: func(err error) { s.log.Error("storage", "error", err) },
+			// Pebble would end the process. The request that met the damage fails, and all that is not damaged can still be read.
+			DataCorruption: func(info pebble.DataCorruptionInfo) {
+				s.log.Error("the data is damaged", "file", info.Path, "error", info.Details)
+			},
+		},
 	}
 	for i := range po.Levels {
 		// A put must look at what it replaces; with filters, looking for a row that is not there seldom reads a block.
@@ -115,7 +139,7 @@ func (s *Server) openStore() error {
 	dir := s.options.Dir
 	if s.options.Memory {
 		// Nothing outlives the process, so there is no log to write either.
-		dir, po.FS, po.DisableWAL, s.sync = "data", vfs.NewMem(), true, pebble.NoSync
+		dir, po.DisableWAL, s.sync = "data", true, pebble.NoSync
 	} else {
 		lock, err := lockFolder(dir)
 		if err != nil {
@@ -191,6 +215,7 @@ func (s *Server) Close() error {
 		return ErrClosed
 	}
 	s.closed = true
+	s.stopSweeper()
 	if err := errors.Join(s.db.Close(), s.unlockFolder()); err != nil {
 		return fmt.Errorf("close the data: %w", err)
 	}
@@ -198,7 +223,10 @@ func (s *Server) Close() error {
 }
 
 // AdvanceClock moves the server's clock relative to [Options.Clock].
-func (s *Server) AdvanceClock(d time.Duration) { s.clockOffset.Add(int64(d)) }
+func (s *Server) AdvanceClock(d time.Duration) {
+	s.clockOffset.Add(int64(d))
+	s.wakeSweeper()
+}
 
 // pebbleLogger keeps the store's chatter on debug level.
 type pebbleLogger struct{ log *slog.Logger }

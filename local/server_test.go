@@ -59,7 +59,7 @@ func TestRestart(t *testing.T) {
 func TestCrash(t *testing.T) {
 	disk := vfs.NewCrashableMem()
 	open := func(fs vfs.FS) *TestServer {
-		s := RunT(t)
+		s := RunT(t, func(o *Options) { o.SweepInterval = -1 }) // nothing may use the store while another takes its place
 		db, err := pebble.Open("data", &pebble.Options{FS: fs, Logger: pebbleLogger{s.log}})
 		if err != nil {
 			t.Fatal(err)

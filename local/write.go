@@ -64,7 +64,14 @@ func (s *Server) newMutation(t *table, op otsprotocol.OperationType, encoded []b
 		err = invalid("The type of row in batch write operation is invalid.")
 	}
 	m.key = appendRowKey(nil, t.id, m.row.PrimaryKey)
-	return m, err
+	if err != nil {
+		return m, err
+	}
+	if m.needsSpace() {
+		return m, s.checkSpace(m.size)
+	}
+	s.space.freed.Store(true)
+	return m, nil
 }
 
 // generateKey replaces the place-holder of an auto-increment column by a number that grows from row to row.

@@ -252,7 +252,7 @@ func TestAutoIncrement(t *testing.T) {
 }
 
 func TestTimeToLive(t *testing.T) {
-	s := RunT(t, fixedClock)
+	s := RunT(t, fixedClock, func(o *Options) { o.SweepInterval = -1 }) // expired data stays, so that it can come back
 	s.create(t, "t", &otsprotocol.TableOptions{TimeToLive: ptr(int32(86400)), MaxVersions: ptr(int32(2)), DeviationCellVersionInSec: ptr(int64(86400 * 10))})
 	now := start.UnixMilli()
 	day := int64(86400 * 1000)

@@ -73,6 +73,8 @@ func parse(args []string, stderr io.Writer) (*config, error) {
 	f.StringVar(&c.AccessKeyID, "access-key-id", os.Getenv(envAccessKeyID), "the `id` of the key that clients must sign with; also from "+envAccessKeyID)
 	f.StringVar(&c.AccessKeySecret, "access-key-secret", "", "the key's `secret`; also from "+envAccessKeySecret)
 	f.DurationVar(&c.ClockSkew, "clock-skew", 15*time.Minute, "how far the date of a request may be from the clock; negative for any `distance`")
+	f.DurationVar(&c.SweepInterval, "sweep-interval", time.Hour, "how often expired data is removed from the disk, as a `duration`; negative for never")
+	f.Int64Var(&c.MaxBytes, "max-bytes", 0, "how many `bytes` the data may take on disk before writes are refused; 0 for as many as there are")
 	f.BoolVar(&c.Faults, "faults", false, "let tests inject faults (/_faults) and move the clock (/_clock); only with a loopback address")
 	f.BoolVar(&c.verbose, "verbose", false, "log every request")
 	f.BoolVar(&c.version, "version", false, "print the version and exit")
@@ -98,6 +100,10 @@ func parse(args []string, stderr io.Writer) (*config, error) {
 		return nil, usageError{errors.New("--access-key-id or " + envAccessKeyID + " must be given")}
 	case c.AccessKeySecret == "":
 		return nil, usageError{errors.New("--access-key-secret or " + envAccessKeySecret + " must be given")}
+	case c.SweepInterval == 0:
+		return nil, usageError{errors.New("--sweep-interval must not be 0")}
+	case c.MaxBytes < 0:
+		return nil, usageError{errors.New("--max-bytes must not be negative")}
 	case c.Faults && !loopback(c.listen):
 		return nil, usageError{fmt.Errorf("--faults needs a loopback address to listen at, %s is none", c.listen)}
 	}

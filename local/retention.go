@@ -1,0 +1,256 @@
+package local
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// Reads never see what is expired; a sweep in the background removes it from the store. It walks through each table in small batches
+// with pauses, locks one row at a time, and compacts a table of which it removed a good part, so that the space comes back soon.
+// Tables without a time to live are walked through once after a start and after a change of their number of versions.
+
+const (
+	defaultSweepInterval = time.Hour
+	// sweepPoll is how often the sweeper looks at the clock, which need not be the machine's.
+	sweepPoll = time.Second
+	// A batch ends after so many rows or bytes.
+	sweepRows  = 256
+	sweepBytes = 1 << 20
+	// sweepRest is how many times as long as a batch took the sweeper rests after it: it uses a fifth of a core at most.
+	sweepRest = 4
+	// compactShare is the share of a table that must have been removed before it is compacted: one in so many bytes.
+	compactShare = 4
+)
+
+// sweeper is the state of the sweep.
+type sweeper struct {
+	stop context.CancelFunc // nil if there is no sweep
+	done chan struct{}
+	wake chan struct{}
+
+	mu      sync.Mutex
+	dropped []uint64 // deleted tables whose space is to come back
+
+	// The rest belongs to the sweeper's goroutine.
+	last    time.Time        // start of the last pass, by the server's clock
+	removed map[uint64]int   // bytes removed since the table was compacted
+	swept   map[uint64]int32 // number of versions at the last pass
+	reclaim time.Time        // when space was last won for a full folder
+}
+
+func (s *Server) startSweeper() {
+	if s.options.SweepInterval < 0 {
+		return
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	w := &s.sweeper
+	w.stop, w.done, w.wake = stop, make(chan struct{}), make(chan struct{}, 1)
+	w.removed, w.swept = map[uint64]int{}, map[uint64]int32{}
+	go func() {
+		defer close(w.done)
+		ticker := time.NewTicker(sweepPoll)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-w.wake:
+			case <-ticker.C:
+			}
+			if err := s.maintain(ctx); err != nil && ctx.Err() == nil {
+				s.log.Error("remove expired data", "error", err)
+			}
+		}
+	}()
+}
+
+func (s *Server) stopSweeper() {
+	if s.sweeper.stop != nil {
+		s.sweeper.stop()
+		<-s.sweeper.done
+	}
+}
+
+// wakeSweeper makes the sweeper look at the clock and the space now.
+func (s *Server) wakeSweeper() {
+	select {
+	case s.sweeper.wake <- struct{}{}:
+	default: // it is about to, or there is none
+	}
+}
+
+// dropTable lets the space of a deleted table come back.
+func (s *Server) dropTable(id uint64) {
+	if s.sweeper.stop == nil {
+		return
+	}
+	s.sweeper.mu.Lock()
+	s.sweeper.dropped = append(s.sweeper.dropped, id)
+	s.sweeper.mu.Unlock()
+	s.wakeSweeper()
+}
+
+// maintain does what is due.
+func (s *Server) maintain(ctx context.Context) error {
+	w := &s.sweeper
+	w.mu.Lock()
+	dropped := w.dropped
+	w.dropped = nil
+	w.mu.Unlock()
+	for _, id := range dropped {
+		delete(w.swept, id)
+		if err := s.compactTable(ctx, id); err != nil {
+			return err
+		}
+	}
+	now := s.now()
+	since := now.Sub(w.last)
+	if w.last.IsZero() || since < 0 || since >= s.options.SweepInterval {
+		w.last = now
+		if err := s.sweep(ctx); err != nil {
+			return err
+		}
+	}
+	return s.reclaimSpace(ctx)
+}
+
+// sweep goes through all tables once.
+func (s *Server) sweep(ctx context.Context) error {
+	var failed []error
+	for _, name := range s.catalog.names() {
+		t := s.catalog.get(name)
+		if t == nil {
+			continue
+		}
+		if versions, ok := s.sweeper.swept[t.id]; ok && versions == t.options.maxVersions && t.options.timeToLive <= 0 {
+			continue
+		}
+		if err := s.sweepTable(ctx, t); err != nil {
+			failed = append(failed, fmt.Errorf("sweep table %s: %w", name, err))
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return errors.Join(failed...)
+}
+
+func (s *Server) sweepTable(ctx context.Context, t *table) error {
+	w := &s.sweeper
+	for cursor := tablePrefix(prefixRow, t.id); cursor != nil; {
+		begin := time.Now()
+		next, removed, err := s.sweepBatch(t, cursor)
+		w.removed[t.id] += removed
+		if err != nil {
+			return err
+		}
+		cursor = next
+		rest := time.NewTimer(sweepRest * time.Since(begin))
+		select {
+		case <-ctx.Done():
+			rest.Stop()
+			return ctx.Err()
+		case <-rest.C:
+		}
+	}
+	w.swept[t.id] = t.options.maxVersions
+	used := uint64(0)
+	for _, kind := range []byte{prefixRow, prefixBlob} {
+		prefix := tablePrefix(kind, t.id)
+		n, err := s.db.EstimateDiskUsage(prefix, prefixEnd(prefix))
+		if err != nil {
+			return err
+		}
+		used += n
+	}
+	if n := w.removed[t.id]; n == 0 || uint64(n)*compactShare < used {
+		return nil
+	}
+	return s.compactTable(ctx, t.id)
+}
+
+// sweepBatch looks at the rows from cursor on and returns where to go on, nil at the end of the table.
+func (s *Server) sweepBatch(t *table, cursor []byte) (next []byte, removed int, err error) {
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: cursor, UpperBound: prefixEnd(tablePrefix(prefixRow, t.id))})
+	if err != nil {
+		return nil, 0, err
+	}
+	now := s.now().UnixMilli()
+	var r row
+	var keys [][]byte
+	rows, size := 0, 0
+	for ok := it.First(); ok; ok = it.Next() {
+		if rows == sweepRows || size >= sweepBytes {
+			next = bytes.Clone(it.Key())
+			break
+		}
+		value, err := it.ValueAndErr()
+		if err == nil {
+			err = r.decode(value)
+		}
+		if err != nil {
+			return nil, 0, fmt.Errorf("row %x: %w", it.Key(), errors.Join(err, it.Close()))
+		}
+		rows++
+		size += len(value)
+		if r.trim(&t.options, now) > 0 {
+			keys = append(keys, bytes.Clone(it.Key()))
+		}
+	}
+	if err := errors.Join(it.Error(), it.Close()); err != nil {
+		return nil, 0, err
+	}
+	for _, key := range keys {
+		n, err := s.sweepRow(t, key, now)
+		if err != nil {
+			return nil, removed, err
+		}
+		removed += n
+	}
+	return next, removed, nil
+}
+
+// sweepRow removes what is expired of a row, which may have changed since the iterator saw it.
+func (s *Server) sweepRow(t *table, key []byte, now int64) (removed int, err error) {
+	s.catalog.mu.RLock()
+	defer s.catalog.mu.RUnlock()
+	current := s.catalog.byName[t.name]
+	if current == nil || current.id != t.id {
+		return 0, nil
+	}
+	lock := &s.locks[stripe(key)]
+	lock.Lock()
+	defer lock.Unlock()
+	var p pendingRow
+	defer p.reader.release()
+	if err := p.begin(s, current, key, now); err != nil || p.trimmed == 0 {
+		return 0, err
+	}
+	batch := s.db.NewBatch()
+	if err := p.stage(s, current, batch); err != nil {
+		return 0, errors.Join(err, batch.Close())
+	}
+	// Nobody waits for this: what a crash brings back is still invisible, and swept again.
+	if err := s.db.Apply(batch, pebble.NoSync); err != nil {
+		return 0, err
+	}
+	return p.trimmed, batch.Close()
+}
+
+// compactTable gives the space of what was removed from a table back.
+func (s *Server) compactTable(ctx context.Context, id uint64) error {
+	delete(s.sweeper.removed, id)
+	for _, kind := range []byte{prefixRow, prefixBlob} {
+		prefix := tablePrefix(kind, id)
+		if err := s.db.Compact(ctx, prefix, prefixEnd(prefix), false); err != nil {
+			return fmt.Errorf("compact table %d: %w", id, err)
+		}
+	}
+	return nil
+}
