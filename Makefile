@@ -5,12 +5,12 @@ VENV := .cache/venv
 PY := $(VENV)/bin/python
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # The Go packages, without the cached environments of other projects below .cache.
-GO_PACKAGES := . ./bench/... ./call/... ./cmd/... ./cpython/... ./local/... ./store/... ./tablestore/...
+GO_PACKAGES := . ./bench/... ./call/... ./cmd/... ./cpython/... ./local/... ./store/... ./tablestore/... ./tests/sdks/go
 
 # cgo needs Python.h; -O2 is cgo's own default, which setting the variable would drop.
 export CGO_CFLAGS := -O2 -I$(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_paths()["include"])')
 
-.PHONY: help build demo test test-python lint race fuzz bench wheel clean
+.PHONY: help build demo test test-python lint race fuzz test-sdks crash bench wheel clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -36,7 +36,7 @@ demo: wheel ## a real Sentry storing and reading real events through this backen
 test: lint race test-python ## everything that must pass
 
 lint: $(VENV)/.ready ## go vet, staticcheck, gofmt, ruff
-	@test -z "$$(gofmt -l *.go bench call cmd cpython local store tablestore)" || { gofmt -d *.go bench call cmd cpython local store tablestore; exit 1; }
+	@test -z "$$(gofmt -l *.go bench call cmd cpython local store tablestore tests)" || { gofmt -d *.go bench call cmd cpython local store tablestore tests; exit 1; }
 	$(GO) vet $(GO_PACKAGES)
 	$(GO) run $(STATICCHECK) $(GO_PACKAGES)
 	$(VENV)/bin/ruff check .
@@ -55,6 +55,12 @@ fuzz: ## every fuzz target for FUZZTIME
 
 test-python: build wheel ## the Python tests, those with a real Sentry included
 	$(PY) -m pytest
+
+test-sdks: build ## one script through the official SDKs of Go, Python, Java and Node
+	TEST_SDKS=all $(PY) -m pytest -rs tests/sdks
+
+crash: ## kill tablestore-local a few hundred times under load and look for lost writes
+	TABLESTORE_CRASH_KILLS=250 $(GO) test ./local -run 'TestKill$$' -v
 
 bench: build ## time and CPU beside the Python SDK and bare HTTP
 	$(PY) bench/bench.py
