@@ -81,3 +81,6 @@ def memfd() -> int:
 
 def is_forked() -> bool:
     """Whether this is a child of the process that loaded this copy, which then must not be used."""
+
+def outstanding() -> int:
+    """Give the number of calls that are under way or whose results have not been given back."""
