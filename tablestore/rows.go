@@ -13,6 +13,10 @@ func (c *client) GetRow(ctx context.Context, request *GetRowRequest) (row *Row, 
 		if err != nil {
 			return err
 		}
+		// Of a missing row it is empty, but always there: what lacks it is no answer, and no missing row.
+		if answer.row == nil {
+			return errNotDecodable
+		}
 		row, err = decodeRow(answer.row, request.PrimaryKey, request.ColumnsToGet)
 		return err
 	})

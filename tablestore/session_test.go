@@ -66,6 +66,7 @@ func TestAnswersOfTheWrongShape(t *testing.T) {
 		"BatchWriteRow, empty":                 {batchWriteRow, nil},
 		"GetRange, empty":                      {getRange, nil},
 		"DescribeTable, empty":                 {describe, nil},
+		"GetRow, no row field":                 {getRow, message(t, &otsprotocol.PutRowResponse{Consumed: consumed()})},
 		"GetRow, garbage":                      {getRow, []byte("<html>")},
 		"GetRow, header only":                  {getRow, gotRow(t, header)},
 		"GetRow, half a row":                   {getRow, gotRow(t, row("a1", []byte("value"))[:30])},
