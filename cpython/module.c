@@ -203,15 +203,17 @@ static PyObject *native_close(PyObject *module, PyObject *args) {
     Py_RETURN_NONE;
 }
 
-static PyObject *native_get(PyObject *module, PyObject *args) {
+/* A call on one node. */
+typedef void (*id_call)(ots_context *, ots_bytes, ots_result *);
+
+static PyObject *on_id(PyObject *args, const char *format, id_call call, reader read) {
     unsigned long long store;
     int project_level, client_level;
     PyObject *id, *answered;
     ots_bytes lent_id;
     ots_context context;
     ots_result result;
-    (void)module;
-    if (!alive() || !PyArg_ParseTuple(args, "KUii:get", &store, &id, &project_level, &client_level))
+    if (!alive() || !PyArg_ParseTuple(args, format, &store, &id, &project_level, &client_level))
         return NULL;
     id = PyUnicode_AsUTF8String(id);
     if (id == NULL)
@@ -219,32 +221,54 @@ static PyObject *native_get(PyObject *module, PyObject *args) {
     context = context_of(store, project_level, client_level);
     lent_id = lend(id);
     Py_BEGIN_ALLOW_THREADS
-    ots_get(&context, lent_id, &result);
+    call(&context, lent_id, &result);
     Py_END_ALLOW_THREADS
-    answered = finish(&result, read_value);
+    answered = finish(&result, read);
     Py_DECREF(id);
     return answered;
 }
 
-static PyObject *native_get_many(PyObject *module, PyObject *args) {
+static PyObject *native_get(PyObject *module, PyObject *args) {
+    (void)module;
+    return on_id(args, "KUii:get", ots_get, read_value);
+}
+
+static PyObject *native_delete(PyObject *module, PyObject *args) {
+    (void)module;
+    return on_id(args, "KUii:delete", ots_delete, read_none);
+}
+
+/* A call on many nodes. */
+typedef void (*ids_call)(ots_context *, ots_bytes *, size_t, ots_result *);
+
+static PyObject *on_ids(PyObject *args, const char *format, ids_call call, reader read) {
     unsigned long long store;
     int project_level, client_level;
     PyObject *list, *answered = NULL;
     loan ids;
     ots_context context;
     ots_result result;
-    (void)module;
-    if (!alive() || !PyArg_ParseTuple(args, "KOii:get_many", &store, &list, &project_level, &client_level))
+    if (!alive() || !PyArg_ParseTuple(args, format, &store, &list, &project_level, &client_level))
         return NULL;
     if (loan_begin(&ids, list, 1)) {
         context = context_of(store, project_level, client_level);
         Py_BEGIN_ALLOW_THREADS
-        ots_get_many(&context, ids.lent, (size_t)ids.n, &result);
+        call(&context, ids.lent, (size_t)ids.n, &result);
         Py_END_ALLOW_THREADS
-        answered = finish(&result, read_values);
+        answered = finish(&result, read);
     }
     loan_end(&ids);
     return answered;
+}
+
+static PyObject *native_get_many(PyObject *module, PyObject *args) {
+    (void)module;
+    return on_ids(args, "KOii:get_many", ots_get_many, read_values);
+}
+
+static PyObject *native_delete_many(PyObject *module, PyObject *args) {
+    (void)module;
+    return on_ids(args, "KOii:delete_many", ots_delete_many, read_none);
 }
 
 static PyObject *native_set(PyObject *module, PyObject *args) {
@@ -299,50 +323,7 @@ static PyObject *native_set_many(PyObject *module, PyObject *args) {
     return answered;
 }
 
-static PyObject *native_delete(PyObject *module, PyObject *args) {
-    unsigned long long store;
-    int project_level, client_level;
-    PyObject *id, *answered;
-    ots_bytes lent_id;
-    ots_context context;
-    ots_result result;
-    (void)module;
-    if (!alive() || !PyArg_ParseTuple(args, "KUii:delete", &store, &id, &project_level, &client_level))
-        return NULL;
-    id = PyUnicode_AsUTF8String(id);
-    if (id == NULL)
-        return NULL;
-    context = context_of(store, project_level, client_level);
-    lent_id = lend(id);
-    Py_BEGIN_ALLOW_THREADS
-    ots_delete(&context, lent_id, &result);
-    Py_END_ALLOW_THREADS
-    answered = finish(&result, read_none);
-    Py_DECREF(id);
-    return answered;
-}
-
-static PyObject *native_delete_many(PyObject *module, PyObject *args) {
-    unsigned long long store;
-    int project_level, client_level;
-    PyObject *list, *answered = NULL;
-    loan ids;
-    ots_context context;
-    ots_result result;
-    (void)module;
-    if (!alive() || !PyArg_ParseTuple(args, "KOii:delete_many", &store, &list, &project_level, &client_level))
-        return NULL;
-    if (loan_begin(&ids, list, 1)) {
-        context = context_of(store, project_level, client_level);
-        Py_BEGIN_ALLOW_THREADS
-        ots_delete_many(&context, ids.lent, (size_t)ids.n, &result);
-        Py_END_ALLOW_THREADS
-        answered = finish(&result, read_none);
-    }
-    loan_end(&ids);
-    return answered;
-}
-
+/* A call on the table. */
 typedef void (*table_call)(ots_context *, ots_result *);
 
 static PyObject *on_table(PyObject *args, const char *format, table_call call) {
