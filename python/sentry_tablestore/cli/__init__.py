@@ -1,0 +1,1 @@
+"""The command `sentry-tablestore`: see `sentry_tablestore.cli.main`. Needs click."""

@@ -1,0 +1,64 @@
+"""`sentry-tablestore put`: write a node."""
+
+from typing import IO, Optional
+
+import click
+
+from . import node
+from .configuration import Configuration, duration
+from .group import command, pass_configuration
+
+
+@command("put")
+@click.argument("id")
+@click.argument("file", type=click.File("rb"), default="-")
+@click.option("--subkey", metavar="NAME", help="Set this subkey of a node that is there.")
+@click.option("--raw", is_flag=True, help="Write the input's bytes as they are.")
+@click.option("--ttl", metavar="TIME", help='Hide the node after this time, such as "14d".')
+@click.option("--force", is_flag=True, help="Replace a node or a subkey that is there.")
+@pass_configuration
+def put(
+    configuration: Configuration,
+    id: str,
+    file: IO[bytes],
+    subkey: Optional[str],
+    raw: bool,
+    ttl: Optional[str],
+    force: bool,
+) -> None:
+    """Write the JSON in FILE (or stdin) as the node ID.
+
+    \b
+    $ sentry-tablestore put 2dbc2fd2358e1ea1b7a6bc08ea647b9a event.json
+
+    The JSON is written as Sentry does, on one line with sorted keys; --raw takes any bytes, such as
+    what `get --raw` printed. A node that is there is left alone without --force, but this is looked
+    up before: a write of another program in between is replaced. Needs ots:GetRow and ots:PutRow.
+    """
+    if raw and subkey is not None:
+        raise click.UsageError("--raw writes the whole value: --subkey has no meaning with it")
+    lifetime = None if ttl is None else duration("--ttl", ttl)
+    store = configuration.store()
+    given = file.read()
+    value = given if raw else node.encode(given)
+    before = None if force and subkey is None else store.get(id)
+    if subkey is not None:
+        value = _with_subkey(id, before, subkey, value, force)
+    elif before is not None:
+        raise click.ClickException(f"there is a node '{id}' already: --force replaces it")
+    store.set(id, value, lifetime)
+    if configuration.is_sentrys():
+        configuration.backend()._delete_cache_item(id)
+    click.echo(f"Wrote node '{id}': {len(value):,} bytes.", err=True)
+
+
+def _with_subkey(id: str, before: Optional[bytes], subkey: str, value: bytes, force: bool) -> bytes:
+    if not subkey or "\n" in subkey:
+        raise click.UsageError("a subkey must be a line of text")
+    if before is None:
+        raise click.ClickException(f"there is no node '{id}' that could have a subkey")
+    payload, subkeys = node.split(id, before)
+    if subkey in subkeys and not force:
+        raise click.ClickException(f"node '{id}' has a subkey '{subkey}': --force replaces it")
+    subkeys[subkey] = value
+    return node.join(payload, subkeys)
