@@ -8,12 +8,14 @@ import "C"
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 	"unsafe"
 
 	"github.com/PMExtra/sentry-tablestore/v2/call"
 	_ "github.com/PMExtra/sentry-tablestore/v2/cpython"
 	"github.com/PMExtra/sentry-tablestore/v2/store"
+	"github.com/PMExtra/sentry-tablestore/v2/tablestore"
 )
 
 func main() {}
@@ -97,6 +99,81 @@ func ots_delete_many(c *C.ots_context, ids *C.ots_bytes, n C.size_t, result *C.o
 	})
 }
 
+//export ots_import_many
+func ots_import_many(c *C.ots_context, ids, values *C.ots_bytes, written, expires *C.int64_t, n C.size_t, encoding, only_missing C.int32_t, result *C.ots_result) {
+	texts, data := texts(ids, n), copies(values, n)
+	nodes := make([]store.Imported, int(n))
+	for i := range nodes {
+		nodes[i] = store.Imported{ID: texts[i], Value: data[i]}
+	}
+	for i, at := range unsafe.Slice(written, int(n)) {
+		nodes[i].Written = int64(at)
+	}
+	for i, at := range unsafe.Slice(expires, int(n)) {
+		nodes[i].Expires = int64(at)
+	}
+	begin(c, result, deadline, func(ctx context.Context, s *store.Store) (call.Result, error) {
+		outcomes, err := s.Import(ctx, nodes, store.Encoding(encoding), only_missing != 0)
+		if err != nil {
+			return call.Result{}, err
+		}
+		return call.Result{Data: outcomes, Count: 1}, nil
+	})
+}
+
+//export ots_discard_many
+func ots_discard_many(c *C.ots_context, ids *C.ots_bytes, written *C.int64_t, n C.size_t, result *C.ots_result) {
+	nodes, times := texts(ids, n), make([]int64, int(n))
+	for i, at := range unsafe.Slice(written, int(n)) {
+		times[i] = int64(at)
+	}
+	begin(c, result, deadline, func(ctx context.Context, s *store.Store) (r call.Result, err error) {
+		r.Count, err = s.Discard(ctx, nodes, times)
+		return r, err
+	})
+}
+
+//export ots_scan
+func ots_scan(c *C.ots_context, start C.ots_bytes, limit, values C.int32_t, result *C.ots_result) {
+	first := text(start)
+	begin(c, result, deadline, func(ctx context.Context, s *store.Store) (call.Result, error) {
+		nodes, next, err := s.Scan(ctx, first, int(limit), values != 0)
+		if err != nil {
+			return call.Result{}, err
+		}
+		block := make([][]byte, 1, 1+len(nodes))
+		for i := range nodes {
+			block = append(block, nodes[i].Value)
+		}
+		block[0], err = json.Marshal(map[string]any{"nodes": nodes, "next": next})
+		return call.Result{Data: call.Block(block), Count: int64(len(block))}, err
+	})
+}
+
+//export ots_describe
+func ots_describe(c *C.ots_context, result *C.ots_result) {
+	begin(c, result, deadline, func(ctx context.Context, s *store.Store) (call.Result, error) {
+		description, err := s.Describe(ctx)
+		if err != nil {
+			return call.Result{}, err
+		}
+		data, err := json.Marshal(description)
+		return call.Result{Data: data, Count: 1}, err
+	})
+}
+
+//export ots_set_credentials
+func ots_set_credentials(handle C.uint64_t, id, secret, token C.ots_bytes, result *C.ots_result) {
+	credentials := tablestore.Credentials{AccessKeyID: text(id), AccessKeySecret: text(secret), STSToken: text(token)}
+	immediate(result, func() (int64, error) {
+		s, ok := stores.Get(uint64(handle))
+		if !ok {
+			return 0, noSuchStore
+		}
+		return 0, s.SetCredentials(credentials)
+	})
+}
+
 //export ots_bootstrap
 func ots_bootstrap(c *C.ots_context, result *C.ots_result) {
 	begin(c, result, unlimited, func(ctx context.Context, s *store.Store) (call.Result, error) {
@@ -152,12 +229,14 @@ const (
 	unlimited = false
 )
 
+var noSuchStore = &store.Error{Kind: store.KindClosed, Message: "there is no such open store"}
+
 // begin starts the work of a call on its store and waits for the first slice.
 func begin(c *C.ots_context, result *C.ots_result, limited bool, work func(context.Context, *store.Store) (call.Result, error)) {
 	defer recovered(result)
 	s, ok := stores.Get(uint64(c.store))
 	if !ok {
-		settle(call.Failed(&store.Error{Kind: store.KindClosed, Message: "there is no such open store"}), 0, 0, result)
+		settle(call.Failed(noSuchStore), 0, 0, result)
 		return
 	}
 	timeout := time.Duration(0)
@@ -199,6 +278,9 @@ func settle(c *call.Call, handle uint64, slice C.int32_t, result *C.ots_result) 
 func fill(c *call.Call, result *C.ots_result) {
 	failed, data, count := c.Outcome()
 	*result = C.ots_result{status: C.OTS_OK, count: C.int64_t(count)}
+	for i, n := range c.Counts {
+		result.counts[i] = C.int64_t(n)
+	}
 	if failed {
 		result.status = C.OTS_ERROR
 	}

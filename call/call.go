@@ -29,6 +29,7 @@ type Call struct {
 	Result Result
 	Err    error
 	Logs   []byte // records for the caller to emit, or nil
+	Counts store.Counts
 
 	done    chan struct{}
 	cancel  context.CancelFunc
@@ -50,7 +51,7 @@ func Start(log *store.Log, timeout time.Duration, work func(context.Context) (Re
 	go func() {
 		defer close(c.done)
 		defer cancel()
-		defer func() { c.Logs = log.Take() }()
+		defer func() { c.Logs, c.Counts = log.Take(), log.Counts() }()
 		defer func() {
 			if p := recover(); p != nil {
 				c.Result, c.Err = Result{}, store.Panicked(p)

@@ -36,7 +36,13 @@ typedef struct {
     size_t length;
 } ots_bytes;
 
+/* What a call is counted by, in this order (store/counts.go): requests sent, attempts after the first, requests
+ * refused by throttling; bytes of request bodies and answer bodies; bytes of values before compression and as stored;
+ * nodes asked for that are not there; values too large for one column. */
+enum { OTS_COUNTS = 9 };
+
 typedef struct {
+    int64_t counts[OTS_COUNTS];
     int64_t count;
     const char *data;
     size_t length;
@@ -77,6 +83,27 @@ extern void ots_set_many(ots_context *context, ots_bytes *ids, ots_bytes *values
 /* Removes nodes; missing ones are fine. */
 extern void ots_delete(ots_context *context, ots_bytes id, ots_result *result);
 extern void ots_delete_many(ots_context *context, ots_bytes *ids, size_t n, ots_result *result);
+
+/* Writes n nodes of another store that were written there at written[i] and expire at expires[i] (milliseconds since
+ * 1970; 0: now, and when the table says so). encoding tells the form of the values: 0 as they are, 1 zlib, 2 base64 of
+ * zlib. Nothing newer is overwritten; with only_missing, nothing at all is. OTS_OK: data is n letters that tell what became of each
+ * (store/import.go). */
+extern void ots_import_many(ots_context *context, ots_bytes *ids, ots_bytes *values, int64_t *written, int64_t *expires, size_t n,
+                            int32_t encoding, int32_t only_missing, ots_result *result);
+
+/* Deletes those of n nodes that were written exactly at written[i]. OTS_OK: count is how many. */
+extern void ots_discard_many(ots_context *context, ots_bytes *ids, int64_t *written, size_t n, ots_result *result);
+
+/* Reads up to limit nodes in the order of ids, from start. OTS_OK: a block as of ots_get_many, whose first value is a JSON
+ * object: nodes (store/scan.go) and next, the id to go on from or "". The others are the values of the nodes,
+ * all missing unless asked for. */
+extern void ots_scan(ots_context *context, ots_bytes start, int32_t limit, int32_t values, ots_result *result);
+
+/* Describes the table. OTS_OK: count is 1 and data a JSON object, the TableDescription of tablestore/tablestore.go. */
+extern void ots_describe(ots_context *context, ots_result *result);
+
+/* Replaces what later requests of the store are signed with; token may be empty. */
+extern void ots_set_credentials(uint64_t store, ots_bytes id, ots_bytes secret, ots_bytes token, ots_result *result);
 
 /* Creates the table or brings its options up to date, and waits until it can be used: up to 3 minutes. */
 extern void ots_bootstrap(ots_context *context, ots_result *result);

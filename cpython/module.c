@@ -32,22 +32,35 @@ static int alive(void) {
     return !forked;
 }
 
-/* (status, value, logs); value is stolen, NULL means that an exception is set. */
+/* A tuple of the call's counts. */
+static PyObject *counts_of(const ots_result *result) {
+    PyObject *tuple = PyTuple_New(OTS_COUNTS);
+    for (Py_ssize_t i = 0; tuple != NULL && i < OTS_COUNTS; i++) {
+        PyObject *n = PyLong_FromLongLong(result->counts[i]);
+        if (n == NULL || PyTuple_SetItem(tuple, i, n) != 0)
+            Py_CLEAR(tuple);
+    }
+    return tuple;
+}
+
+/* (status, value, logs, counts); value is stolen, NULL means that an exception is set. */
 static PyObject *answer(const ots_result *result, PyObject *value) {
-    PyObject *tuple = NULL, *status = NULL, *logs = NULL;
+    PyObject *tuple = NULL, *status = NULL, *logs = NULL, *counts = NULL;
     if (value == NULL)
         return NULL;
     status = PyLong_FromLong(result->status);
+    counts = counts_of(result);
     if (result->logs != NULL) {
         logs = PyBytes_FromStringAndSize(result->logs, (Py_ssize_t)result->logs_length);
     } else {
         logs = Py_None;
         Py_INCREF(logs);
     }
-    if (status != NULL && logs != NULL)
-        tuple = PyTuple_Pack(3, status, value, logs);
+    if (status != NULL && logs != NULL && counts != NULL)
+        tuple = PyTuple_Pack(4, status, value, logs, counts);
     Py_XDECREF(status);
     Py_XDECREF(logs);
+    Py_XDECREF(counts);
     Py_DECREF(value);
     return tuple;
 }
@@ -323,10 +336,127 @@ static PyObject *native_set_many(PyObject *module, PyObject *args) {
     return answered;
 }
 
+/* Takes a list of n int; ends with PyMem_Free. NULL means that an exception is set. */
+static int64_t *numbers(PyObject *list, Py_ssize_t n) {
+    int64_t *all;
+    if (!PyList_Check(list) || PyList_Size(list) != n) {
+        PyErr_SetString(PyExc_ValueError, "a list of as many int as ids is required");
+        return NULL;
+    }
+    all = PyMem_Malloc((size_t)(n + 1) * sizeof *all);
+    if (all == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < n; i++) {
+        PyObject *item = PyList_GetItem(list, i); /* borrowed */
+        all[i] = item == NULL ? -1 : PyLong_AsLongLong(item);
+        if (PyErr_Occurred() != NULL) {
+            PyMem_Free(all);
+            return NULL;
+        }
+    }
+    return all;
+}
+
+static PyObject *native_import_many(PyObject *module, PyObject *args) {
+    unsigned long long store;
+    int encoding, only_missing, project_level, client_level;
+    PyObject *id_list, *value_list, *written_list, *expires_list, *answered = NULL;
+    loan ids, values = {0, NULL, NULL};
+    int64_t *written = NULL, *expires = NULL;
+    ots_context context;
+    ots_result result;
+    (void)module;
+    if (!alive() || !PyArg_ParseTuple(args, "KOOOOipii:import_many", &store, &id_list, &value_list, &written_list, &expires_list,
+                                      &encoding, &only_missing, &project_level, &client_level))
+        return NULL;
+    if (loan_begin(&ids, id_list, 1) && loan_begin(&values, value_list, 0) && (written = numbers(written_list, ids.n)) != NULL &&
+        (expires = numbers(expires_list, ids.n)) != NULL) {
+        if (ids.n != values.n) {
+            PyErr_SetString(PyExc_ValueError, "ids and values differ in number");
+        } else {
+            context = context_of(store, project_level, client_level);
+            Py_BEGIN_ALLOW_THREADS
+            ots_import_many(&context, ids.lent, values.lent, written, expires, (size_t)ids.n, encoding, only_missing, &result);
+            Py_END_ALLOW_THREADS
+            answered = finish(&result, read_value);
+        }
+    }
+    PyMem_Free(written);
+    PyMem_Free(expires);
+    loan_end(&values);
+    loan_end(&ids);
+    return answered;
+}
+
+static PyObject *native_discard_many(PyObject *module, PyObject *args) {
+    unsigned long long store;
+    int project_level, client_level;
+    PyObject *id_list, *written_list, *answered = NULL;
+    loan ids;
+    int64_t *written = NULL;
+    ots_context context;
+    ots_result result;
+    (void)module;
+    if (!alive() || !PyArg_ParseTuple(args, "KOOii:discard_many", &store, &id_list, &written_list, &project_level, &client_level))
+        return NULL;
+    if (loan_begin(&ids, id_list, 1) && (written = numbers(written_list, ids.n)) != NULL) {
+        context = context_of(store, project_level, client_level);
+        Py_BEGIN_ALLOW_THREADS
+        ots_discard_many(&context, ids.lent, written, (size_t)ids.n, &result);
+        Py_END_ALLOW_THREADS
+        answered = finish(&result, read_count);
+    }
+    PyMem_Free(written);
+    loan_end(&ids);
+    return answered;
+}
+
+static PyObject *native_scan(PyObject *module, PyObject *args) {
+    unsigned long long store;
+    int limit, values, project_level, client_level;
+    PyObject *start, *answered;
+    ots_bytes lent;
+    ots_context context;
+    ots_result result;
+    (void)module;
+    if (!alive() || !PyArg_ParseTuple(args, "KUipii:scan", &store, &start, &limit, &values, &project_level, &client_level))
+        return NULL;
+    start = PyUnicode_AsUTF8String(start);
+    if (start == NULL)
+        return NULL;
+    context = context_of(store, project_level, client_level);
+    lent = lend(start);
+    Py_BEGIN_ALLOW_THREADS
+    ots_scan(&context, lent, limit, values, &result);
+    Py_END_ALLOW_THREADS
+    answered = finish(&result, read_values);
+    Py_DECREF(start);
+    return answered;
+}
+
+static PyObject *native_set_credentials(PyObject *module, PyObject *args) {
+    unsigned long long store;
+    PyObject *id, *secret, *token;
+    ots_result result;
+    ots_bytes lent_id, lent_secret, lent_token;
+    (void)module;
+    if (!alive() || !PyArg_ParseTuple(args, "KSSS:set_credentials", &store, &id, &secret, &token))
+        return NULL;
+    lent_id = lend(id);
+    lent_secret = lend(secret);
+    lent_token = lend(token);
+    Py_BEGIN_ALLOW_THREADS
+    ots_set_credentials(store, lent_id, lent_secret, lent_token, &result);
+    Py_END_ALLOW_THREADS
+    return finish(&result, read_none);
+}
+
 /* A call on the table. */
 typedef void (*table_call)(ots_context *, ots_result *);
 
-static PyObject *on_table(PyObject *args, const char *format, table_call call) {
+static PyObject *on_table(PyObject *args, const char *format, table_call call, reader read) {
     unsigned long long store;
     int project_level, client_level;
     ots_context context;
@@ -337,17 +467,22 @@ static PyObject *on_table(PyObject *args, const char *format, table_call call) {
     Py_BEGIN_ALLOW_THREADS
     call(&context, &result);
     Py_END_ALLOW_THREADS
-    return finish(&result, read_none);
+    return finish(&result, read);
 }
 
 static PyObject *native_bootstrap(PyObject *module, PyObject *args) {
     (void)module;
-    return on_table(args, "Kii:bootstrap", ots_bootstrap);
+    return on_table(args, "Kii:bootstrap", ots_bootstrap, read_none);
 }
 
 static PyObject *native_destroy(PyObject *module, PyObject *args) {
     (void)module;
-    return on_table(args, "Kii:destroy", ots_destroy);
+    return on_table(args, "Kii:destroy", ots_destroy, read_none);
+}
+
+static PyObject *native_describe(PyObject *module, PyObject *args) {
+    (void)module;
+    return on_table(args, "Kii:describe", ots_describe, read_value);
 }
 
 static PyObject *native_cleanup(PyObject *module, PyObject *args) {
@@ -402,6 +537,11 @@ static PyMethodDef methods[] = {
     {"set_many", native_set_many, METH_VARARGS, NULL},
     {"delete", native_delete, METH_VARARGS, NULL},
     {"delete_many", native_delete_many, METH_VARARGS, NULL},
+    {"import_many", native_import_many, METH_VARARGS, NULL},
+    {"discard_many", native_discard_many, METH_VARARGS, NULL},
+    {"scan", native_scan, METH_VARARGS, NULL},
+    {"describe", native_describe, METH_VARARGS, NULL},
+    {"set_credentials", native_set_credentials, METH_VARARGS, NULL},
     {"bootstrap", native_bootstrap, METH_VARARGS, NULL},
     {"destroy", native_destroy, METH_VARARGS, NULL},
     {"cleanup", native_cleanup, METH_VARARGS, NULL},

@@ -64,6 +64,9 @@ func (s *Store) batch(ctx context.Context, indexes []int, errs []error, send fun
 			}
 		} else {
 			failed, err = sortOut(indexes, failures, errs)
+			if throttled(err) {
+				count(ctx, Throttled, 1)
+			}
 		}
 		if err == nil {
 			return

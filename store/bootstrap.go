@@ -103,6 +103,19 @@ func (s *Store) ensureTable(ctx context.Context) error {
 	return nil
 }
 
+// Describe tells what the table is at the moment.
+func (s *Store) Describe(ctx context.Context) (description *tablestore.TableDescription, err error) {
+	ctx, cancel, err := s.begin(ctx)
+	if err == nil {
+		defer cancel()
+		err = s.retry(ctx, func(ctx context.Context) (err error) {
+			description, err = s.client.DescribeTable(ctx, s.options.Table)
+			return err
+		})
+	}
+	return description, s.failed("describe", err)
+}
+
 func describe(o tablestore.TableOptions) string {
 	return fmt.Sprintf("TimeToLive %d s, max versions %d, cell time deviation %d s", o.TimeToLive, o.MaxVersions, o.MaxTimeDeviation)
 }

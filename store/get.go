@@ -15,6 +15,9 @@ func (s *Store) Get(ctx context.Context, id string) (value []byte, found bool, e
 	if err == nil {
 		defer cancel()
 		value, found, err = s.get(ctx, id)
+		if err == nil && !found {
+			count(ctx, Missing, 1)
+		}
 	}
 	return value, found, s.failed("get", err, id)
 }
@@ -50,11 +53,14 @@ func (s *Store) valueOf(ctx context.Context, row *tablestore.Row) ([]byte, bool,
 	}
 	encoded := n.data
 	if n.flags&flagSplit != 0 {
+		count(ctx, Split, 1)
 		if encoded, n, err = s.readSplit(ctx, n); err != nil || n == nil {
 			return nil, false, err
 		}
 	}
 	value, err := n.decode(encoded)
+	count(ctx, Stored, len(encoded))
+	count(ctx, Raw, len(value))
 	return value, err == nil, err
 }
 
@@ -73,11 +79,11 @@ func (s *Store) GetMany(ctx context.Context, ids []string) ([][]byte, error) {
 			return nil, s.failed("get_many", err, id)
 		}
 	}
-	values := make([][]byte, len(unique))
+	rows, values := make([]*tablestore.Row, len(unique)), make([][]byte, len(unique))
 	errs := make([]error, len(unique))
 	chunks := chunksOf(len(unique), maxBatchGet)
 	failures := parallel(len(chunks), requestsPerCall, func(c int) error {
-		s.getBatch(ctx, unique, chunks[c], values, errs)
+		s.getBatch(ctx, unique, chunks[c], rows, values, errs)
 		return nil
 	})
 	if err := firstOf(failures); err != nil {
@@ -90,12 +96,16 @@ func (s *Store) GetMany(ctx context.Context, ids []string) ([][]byte, error) {
 	for i, place := range places {
 		ordered[i] = values[place]
 	}
+	for _, value := range values {
+		if value == nil {
+			count(ctx, Missing, 1)
+		}
+	}
 	return ordered, nil
 }
 
-// getBatch fills values or errs at the indexes.
-func (s *Store) getBatch(ctx context.Context, ids []string, indexes []int, values [][]byte, errs []error) {
-	rows := make(map[int]*tablestore.Row, len(indexes))
+// getRowsBatch fills rows or errs at the indexes.
+func (s *Store) getRowsBatch(ctx context.Context, ids []string, indexes []int, rows []*tablestore.Row, errs []error) {
 	s.batch(ctx, indexes, errs, func(ctx context.Context, indexes []int) ([]error, error) {
 		request := &tablestore.BatchGetRowRequest{Table: s.options.Table, ColumnsToGet: nodeColumns}
 		for _, i := range indexes {
@@ -111,6 +121,11 @@ func (s *Store) getBatch(ctx context.Context, ids []string, indexes []int, value
 		}
 		return failures, nil
 	})
+}
+
+// getBatch fills values or errs at the indexes.
+func (s *Store) getBatch(ctx context.Context, ids []string, indexes []int, rows []*tablestore.Row, values [][]byte, errs []error) {
+	s.getRowsBatch(ctx, ids, indexes, rows, errs)
 	for _, i := range indexes {
 		if errs[i] != nil || rows[i] == nil {
 			continue

@@ -17,14 +17,15 @@ const (
 	levelWarning = 30
 )
 
-// Log collects the records of one call, for the caller to emit on Python's loggers.
+// Log collects the records and the counts of one call, for the caller to emit on Python's loggers.
 // Nothing is kept, or formatted, for a level that is off.
 type Log struct {
 	ProjectLevel int // the least level that the logger of this project wants
 	ClientLevel  int // that of the logger "tablestore-client"
 
-	mu      sync.Mutex
-	records []record
+	mu       sync.Mutex
+	records  []record
+	counters counters
 }
 
 type record struct {
@@ -46,10 +47,10 @@ type attempt struct {
 	number int
 }
 
-// observed makes the requests of an attempt write one record each, if the level is on.
+// observed makes the requests of an attempt be counted and, if the level is on, write one record each.
 func observed(ctx context.Context, number int) context.Context {
 	log, _ := ctx.Value(logKey{}).(*Log)
-	if log == nil || log.ClientLevel > levelDebug {
+	if log == nil {
 		return ctx
 	}
 	return tablestore.WithObserver(ctx, attempt{log, number})
@@ -69,8 +70,12 @@ func (l *Log) add(r record) {
 	l.records = append(l.records, r)
 }
 
-// Exchanged writes the record of a request.
+// Exchanged counts a request and writes its record.
 func (a attempt) Exchanged(e tablestore.Exchange) {
+	a.log.countExchange(&e)
+	if a.log.ClientLevel > levelDebug {
+		return
+	}
 	message := fmt.Sprintf("%s table=%s status=%d request_id=%s sent=%d received=%d time=%.1fms attempt=%d",
 		e.Operation, e.Table, e.HTTPStatus, e.RequestID, e.RequestBytes, e.ResponseBytes,
 		float64(e.Duration)/float64(time.Millisecond), a.number)

@@ -18,6 +18,9 @@ type Options struct {
 	AccessKeyID     string `json:"access_key_id"`
 	AccessKeySecret string `json:"access_key_secret"`
 	STSToken        string `json:"sts_token"`
+	// CredentialsFrom names what gives the credentials when none are given here: they are set after opening, with
+	// SetCredentials. It is only there to keep the clients of two such sources apart.
+	CredentialsFrom string `json:"credentials_from"`
 	Region          string `json:"region"`
 
 	// DefaultTTLMillis is how long a node lives, in milliseconds; 0 for ever.
@@ -56,8 +59,10 @@ func (o *Options) validate() error {
 	switch {
 	case o.Endpoint == "" || o.Instance == "" || o.Table == "":
 		return refuse("end_point, instance and table must be given")
-	case o.AccessKeyID == "" || o.AccessKeySecret == "":
+	case o.CredentialsFrom == "" && (o.AccessKeyID == "" || o.AccessKeySecret == ""):
 		return refuse("access_key_id and access_key_secret must be given")
+	case o.CredentialsFrom != "" && o.AccessKeyID+o.AccessKeySecret+o.STSToken != "":
+		return refuse("credentials_from must not be given along with credentials")
 	case o.DefaultTTLMillis < 0:
 		return refuse("default_ttl_ms %d is negative", o.DefaultTTLMillis)
 	case o.AutomaticExpiry && (o.DefaultTTLMillis < minTimeToLive*1000 || o.DefaultTTLMillis%1000 != 0):
@@ -83,7 +88,7 @@ func (o *Options) timeout() time.Duration { return time.Duration(o.TimeoutMillis
 func (o *Options) client() tablestore.Options {
 	return tablestore.Options{
 		Endpoint: o.Endpoint, Instance: o.Instance,
-		AccessKeyID: o.AccessKeyID, AccessKeySecret: o.AccessKeySecret, STSToken: o.STSToken,
-		Region: o.Region, MaxConnections: o.MaxConnection,
+		Credentials: tablestore.Credentials{AccessKeyID: o.AccessKeyID, AccessKeySecret: o.AccessKeySecret, STSToken: o.STSToken},
+		Region:      o.Region, MaxConnections: o.MaxConnection,
 	}
 }

@@ -94,6 +94,7 @@ func (r *retrier) again(ctx context.Context, err error) error {
 	if r.store.sleep(ctx, pause) != nil {
 		return r.gaveUp(ctx)
 	}
+	count(ctx, Retries, 1)
 	return nil
 }
 

@@ -22,10 +22,12 @@ type encoded struct {
 	data    []byte
 	flags   int64
 	expires int64
+	written int64 // when the node was first written, for one that comes from elsewhere; 0: now
+	missing bool  // it is for a node that is not there, and must not replace one that is
 	buffer  *bytebufferpool.ByteBuffer
 }
 
-func (s *Store) encode(value []byte, expires int64) (*encoded, error) {
+func (s *Store) encode(ctx context.Context, value []byte, expires int64) (*encoded, error) {
 	e := &encoded{flags: s.compression, expires: expires, buffer: bytebufferpool.Get()}
 	data, err := compress(e.buffer.B[:0], value, s.compression)
 	if err != nil {
@@ -35,7 +37,17 @@ func (s *Store) encode(value []byte, expires int64) (*encoded, error) {
 	if s.compression != 0 {
 		e.buffer.B = data
 	}
+	e.counted(ctx, len(value))
 	return e, nil
+}
+
+// counted counts a value of this size on its way into a row.
+func (e *encoded) counted(ctx context.Context, size int) {
+	count(ctx, Raw, size)
+	count(ctx, Stored, len(e.data))
+	if e.split() {
+		count(ctx, Split, 1)
+	}
 }
 
 // release gives the buffer back; data is gone then.
@@ -48,10 +60,10 @@ func (e *encoded) split() bool { return len(e.data) > maxCell }
 
 func (e *encoded) put(id string) *tablestore.RowChange {
 	columns := make([]tablestore.Column, 2, 3)
-	columns[0] = tablestore.Column{Name: columnData, Value: e.data}
-	columns[1] = tablestore.Column{Name: columnFlags, Value: e.flags}
+	columns[0] = tablestore.Column{Name: columnData, Value: e.data, Timestamp: e.written}
+	columns[1] = tablestore.Column{Name: columnFlags, Value: e.flags, Timestamp: e.written}
 	if e.expires != 0 {
-		columns = append(columns, tablestore.Column{Name: columnExpires, Value: e.expires})
+		columns = append(columns, tablestore.Column{Name: columnExpires, Value: e.expires, Timestamp: e.written})
 	}
 	return &tablestore.RowChange{Kind: tablestore.Put, PrimaryKey: primaryKey(id), Columns: columns}
 }
@@ -82,7 +94,7 @@ func (s *Store) set(ctx context.Context, id string, value []byte, ttl time.Durat
 	if err != nil {
 		return err
 	}
-	e, err := s.encode(value, expires)
+	e, err := s.encode(ctx, value, expires)
 	if err != nil {
 		return err
 	}
@@ -131,7 +143,7 @@ func (s *Store) SetMany(ctx context.Context, ids []string, values [][]byte, ttl 
 		}
 	}()
 	err = firstOf(parallel(len(unique), runtime.GOMAXPROCS(0), func(i int) (err error) {
-		encodings[i], err = s.encode(last[i], expires)
+		encodings[i], err = s.encode(ctx, last[i], expires)
 		return err
 	}))
 	if err != nil {

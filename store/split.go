@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/PMExtra/sentry-tablestore/v2/tablestore"
@@ -45,19 +46,27 @@ func stagedName(generation string) string { return "staged_" + generation }
 // errSuperseded says that another write of the same node came in between.
 var errSuperseded = errors.New("superseded by a concurrent write")
 
+// writeSplit writes a value that is too large for one column, whatever the row holds.
 func (s *Store) writeSplit(ctx context.Context, id string, e *encoded) error {
+	err := s.stageAndPublish(ctx, id, e)
+	if errors.Is(err, errSuperseded) {
+		logf(ctx, levelDebug, "set of node %q: superseded by a concurrent write", id)
+		return nil
+	}
+	return err
+}
+
+// stageAndPublish fails with errSuperseded after another write in between, or when the row holds a value and
+// e is for a missing node; nothing is left behind then.
+func (s *Store) stageAndPublish(ctx context.Context, id string, e *encoded) error {
 	var random [8]byte
 	rand.Read(random[:]) // never fails: it ends the program instead
 	generation := hex.EncodeToString(random[:])
 	parts := int64((len(e.data) + partSize - 1) / partSize)
 
-	err := s.stage(ctx, id, e.data, generation, parts)
+	err := s.stage(ctx, id, e, generation, parts)
 	if err == nil {
 		err = s.publish(ctx, id, e, generation, parts)
-	}
-	if errors.Is(err, errSuperseded) {
-		logf(ctx, levelDebug, "set of node %q: superseded by a concurrent write", id)
-		return nil
 	}
 	if err != nil {
 		s.later(func(ctx context.Context) error { return s.unstage(ctx, id, generation, parts) })
@@ -70,17 +79,17 @@ func stillStaged(generation string) *tablestore.Filter {
 	return &tablestore.Filter{Column: stagedName(generation), Comparator: tablestore.Equal, Value: int64(1)}
 }
 
-func (s *Store) stage(ctx context.Context, id string, data []byte, generation string, parts int64) error {
+func (s *Store) stage(ctx context.Context, id string, e *encoded, generation string, parts int64) error {
 	requests := int((parts + partsPerRequest - 1) / partsPerRequest)
 	send := func(request int) error {
 		change := &tablestore.RowChange{Kind: tablestore.Update, PrimaryKey: primaryKey(id)}
 		first := int64(request) * partsPerRequest
 		for part := first; part < min(first+partsPerRequest, parts); part++ {
-			piece := data[part*partSize : min((part+1)*partSize, int64(len(data)))]
-			change.Columns = append(change.Columns, tablestore.Column{Name: partName(generation, part), Value: piece})
+			piece := e.data[part*partSize : min((part+1)*partSize, int64(len(e.data)))]
+			change.Columns = append(change.Columns, tablestore.Column{Name: partName(generation, part), Value: piece, Timestamp: e.written})
 		}
 		if request == 0 {
-			change.Columns = append(change.Columns, tablestore.Column{Name: stagedName(generation), Value: int64(1)})
+			change.Columns = append(change.Columns, tablestore.Column{Name: stagedName(generation), Value: int64(1), Timestamp: e.written})
 		} else {
 			change.Condition = stillStaged(generation)
 		}
@@ -96,10 +105,14 @@ func (s *Store) stage(ctx context.Context, id string, data []byte, generation st
 	return firstOf(parallel(requests-1, splitRequests, func(i int) error { return send(i + 1) }))
 }
 
-// publish makes the staged generation the row's value, whatever that was before.
+// publish makes the staged generation the row's value, whatever that was before, or only where there was none.
 func (s *Store) publish(ctx context.Context, id string, e *encoded, generation string, parts int64) error {
+	columns := []string{columnFlags, columnGeneration, columnParts, stagedName(generation)}
+	if e.missing {
+		columns = append(columns, columnData) // rows of 1.0 may have nothing else
+	}
 	for {
-		before, err := s.getRow(ctx, id, []string{columnGeneration, columnParts, stagedName(generation)})
+		before, err := s.getRow(ctx, id, columns)
 		if err != nil {
 			return err
 		}
@@ -107,37 +120,55 @@ func (s *Store) publish(ctx context.Context, id string, e *encoded, generation s
 		if old.generation == generation {
 			return nil // the answer to an earlier attempt was lost, but not the write
 		}
-		if !old.staged {
+		if !old.staged || e.missing && hasValue(before) {
 			return errSuperseded
 		}
 		change := &tablestore.RowChange{
 			Kind: tablestore.Update, PrimaryKey: primaryKey(id),
 			Columns: []tablestore.Column{
-				{Name: columnFlags, Value: e.flags | flagSplit},
-				{Name: columnGeneration, Value: generation},
-				{Name: columnParts, Value: parts},
-				{Name: columnSize, Value: int64(len(e.data))},
+				{Name: columnFlags, Value: e.flags | flagSplit, Timestamp: e.written},
+				{Name: columnGeneration, Value: generation, Timestamp: e.written},
+				{Name: columnParts, Value: parts, Timestamp: e.written},
+				{Name: columnSize, Value: int64(len(e.data)), Timestamp: e.written},
 			},
-			Deletes:   []tablestore.ColumnDelete{{Name: columnData}, {Name: stagedName(generation)}},
+			Deletes:   []tablestore.ColumnDelete{{Name: stagedName(generation)}},
 			Condition: stillStaged(generation),
 		}
 		if e.expires != 0 {
-			change.Columns = append(change.Columns, tablestore.Column{Name: columnExpires, Value: e.expires})
+			change.Columns = append(change.Columns, tablestore.Column{Name: columnExpires, Value: e.expires, Timestamp: e.written})
 		} else {
 			change.Deletes = append(change.Deletes, tablestore.ColumnDelete{Name: columnExpires})
 		}
-		for _, name := range partNames(old.generation, old.parts) {
-			change.Deletes = append(change.Deletes, tablestore.ColumnDelete{Name: name})
-		}
-		// Another split value may have been published since: its parts would stay for ever.
-		change.Condition.And = &tablestore.Filter{
-			Column: columnGeneration, Comparator: tablestore.Equal, Value: old.generation, PassIfMissing: old.generation == "",
+		if e.missing {
+			change.Condition.And = noValue()
+		} else {
+			change.Deletes = append(change.Deletes, tablestore.ColumnDelete{Name: columnData})
+			for _, name := range partNames(old.generation, old.parts) {
+				change.Deletes = append(change.Deletes, tablestore.ColumnDelete{Name: name})
+			}
+			// Another split value may have been published since: its parts would stay for ever.
+			change.Condition.And = &tablestore.Filter{
+				Column: columnGeneration, Comparator: tablestore.Equal, Value: old.generation, PassIfMissing: old.generation == "",
+			}
 		}
 		err = s.write(ctx, change)
 		if !conditionFailed(err) {
 			return err
 		}
 	}
+}
+
+// hasValue says whether a row, of which these columns were read, holds a node: one that is only staged is none.
+func hasValue(row *tablestore.Row) bool {
+	return row != nil && slices.ContainsFunc(row.Columns, func(c tablestore.Column) bool {
+		return c.Name == columnFlags || c.Name == columnData
+	})
+}
+
+// noValue is the condition that a row holds no node.
+func noValue() *tablestore.Filter {
+	return &tablestore.Filter{Column: columnFlags, Comparator: tablestore.Equal, Value: int64(-1), PassIfMissing: true,
+		And: &tablestore.Filter{Column: columnData, Comparator: tablestore.Equal, Value: []byte{}, PassIfMissing: true}}
 }
 
 type split struct {

@@ -68,6 +68,14 @@ func (s *Store) Close() {
 	s.client.Close()
 }
 
+// SetCredentials replaces what later requests are signed with.
+func (s *Store) SetCredentials(credentials tablestore.Credentials) error {
+	if err := s.client.SetCredentials(credentials); err != nil {
+		return &Error{Kind: KindOptions, Operation: "set_credentials", Table: s.options.Table, Message: err.Error(), cause: err}
+	}
+	return nil
+}
+
 // begin gives a call its deadline.
 func (s *Store) begin(ctx context.Context) (context.Context, context.CancelFunc, error) {
 	if s.closed.Load() {

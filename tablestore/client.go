@@ -38,15 +38,35 @@ func Open(options Options) (Client, error) {
 			return nil, &Error{Kind: Invalid, Operation: "Open", Message: "end_point is not a URL; expected http(s)://host[:port]"}
 		}
 	}
-	return &client{
+	c := &client{
 		options:   options,
 		urls:      urls,
-		keys:      newKeyring(options),
+		keys:      newKeyring(options.Region),
 		transport: newTransport(options.MaxConnections),
-		redact:    newRedactor(options.AccessKeySecret, options.STSToken),
 		slots:     make(chan struct{}, options.MaxConnections),
-	}, nil
+	}
+	if options.Credentials != (Credentials{}) {
+		c.use(options.Credentials)
+	}
+	return c, nil
 }
+
+// SetCredentials is a method of [Client].
+func (c *client) SetCredentials(credentials Credentials) error {
+	if err := credentials.validate(); err != nil {
+		return &Error{Kind: Invalid, Operation: "SetCredentials", Message: err.Error()}
+	}
+	c.use(credentials)
+	return nil
+}
+
+func (c *client) use(credentials Credentials) {
+	// First, so that no error of a request made with them shows them.
+	c.redact.learn(credentials.AccessKeySecret, credentials.STSToken)
+	c.keys.keys.Store(&credentials)
+}
+
+var errNoCredentials = errors.New("no credentials have been set")
 
 // Close drops idle connections.
 func (c *client) Close() { c.transport.CloseIdleConnections() }
@@ -67,6 +87,9 @@ var errIgnored = errors.New("answer not decoded")
 // call runs f, which makes one call of the SDK and converts its result, under the context. Whatever goes
 // wrong in it, a panic included, comes out as an *[Error].
 func (c *client) call(ctx context.Context, operation, table string, use answerUse, f func(*sdk.TableStoreClient) error) error {
+	if c.keys.identity() == nil {
+		return c.invalid(operation, table, errNoCredentials)
+	}
 	if err := c.acquire(ctx); err != nil {
 		return c.fail(&Error{Kind: Deadline, Operation: operation, Table: table, Message: err.Error(), Err: ctx.Err()})
 	}
@@ -84,12 +107,16 @@ func (c *client) call(ctx context.Context, operation, table string, use answerUs
 // post makes the request of a row operation and gives its good answer to decode. Whatever goes wrong, a
 // panic included, comes out as an *[Error].
 func (c *client) post(ctx context.Context, operation, table string, body []byte, decode func(*exchange, []byte) error) error {
+	id := c.keys.identity()
+	if id == nil {
+		return c.invalid(operation, table, errNoCredentials)
+	}
 	if err := c.acquire(ctx); err != nil {
 		return c.fail(&Error{Kind: Deadline, Operation: operation, Table: table, Message: err.Error(), Err: ctx.Err()})
 	}
 	defer func() { <-c.slots }()
 
-	x := &exchange{client: c, ctx: ctx, operation: operation, table: table, use: decodeAnswer}
+	x := &exchange{client: c, ctx: ctx, operation: operation, table: table, use: decodeAnswer, identity: id}
 	return c.finish(x, x.post(body, decode))
 }
 

@@ -8,37 +8,62 @@ import (
 	"github.com/aliyun/aliyun-tablestore-go-sdk/common"
 )
 
+// Credentials are an access key and, where it is a temporary one, its token.
+type Credentials struct {
+	AccessKeyID     string
+	AccessKeySecret string
+	STSToken        string // optional
+}
+
+func (c *Credentials) validate() error {
+	return checkHeaderFields(
+		headerField{"access_key_id", c.AccessKeyID, false},
+		headerField{"access_key_secret", c.AccessKeySecret, false},
+		headerField{"sts_token", c.STSToken, true},
+	)
+}
+
 // identity is what one request is signed with and its answer is verified with.
 type identity struct {
+	keys        *Credentials
 	date        string // YYYYMMDD of a V4 key
 	credentials common.Credentials
 	key         *signature.Key
 }
 
 // keyring gives each request its identity: always the same with V2 signatures, a new one each day (UTC)
-// with V4. The SDK's own V4 provider is not used: it is not safe for concurrent use, and on
+// with V4, and another one as soon as other credentials are set. The SDK's own V4 provider is not used: it is not safe for concurrent use, and on
 // the first request of a day it sends yesterday's date with today's signature.
 type keyring struct {
-	options Options
+	region  string // "": V2 signatures
 	now     func() time.Time
+	keys    atomic.Pointer[Credentials] // nil: not set yet
 	current atomic.Pointer[identity]
 }
 
-func newKeyring(options Options) *keyring {
-	return &keyring{options: options, now: time.Now}
+func newKeyring(region string) *keyring {
+	return &keyring{region: region, now: time.Now}
 }
 
+// identity is nil as long as there are no credentials.
 func (k *keyring) identity() *identity {
-	id := k.current.Load()
-	if k.options.Region == "" {
+	keys, id := k.keys.Load(), k.current.Load()
+	if keys == nil {
+		return nil
+	}
+	if id != nil && id.keys != keys {
+		id = nil
+	}
+	if k.region == "" {
 		if id == nil {
 			id = &identity{
+				keys: keys,
 				credentials: &common.DefaultCredentials{
-					AccessKeyID:     k.options.AccessKeyID,
-					AccessKeySecret: k.options.AccessKeySecret,
-					SecurityToken:   k.options.STSToken,
+					AccessKeyID:     keys.AccessKeyID,
+					AccessKeySecret: keys.AccessKeySecret,
+					SecurityToken:   keys.STSToken,
 				},
-				key: signature.NewV2(k.options.AccessKeySecret),
+				key: signature.NewV2(keys.AccessKeySecret),
 			}
 			k.current.Store(id)
 		}
@@ -51,9 +76,10 @@ func (k *keyring) identity() *identity {
 	}
 	date := now.Format("20060102")
 	id = &identity{
+		keys:        keys,
 		date:        date,
-		credentials: newV4Credentials(k.options, date),
-		key:         signature.NewV4(k.options.AccessKeySecret, date, k.options.Region),
+		credentials: newV4Credentials(keys, k.region, date),
+		key:         signature.NewV4(keys.AccessKeySecret, date, k.region),
 	}
 	k.current.Store(id)
 	return id
@@ -71,14 +97,14 @@ type v4Credentials struct {
 	region, date              string
 }
 
-func newV4Credentials(options Options, date string) *v4Credentials {
+func newV4Credentials(keys *Credentials, region, date string) *v4Credentials {
 	return &v4Credentials{
 		DefaultCredentials: common.DefaultCredentials{
-			AccessKeyID:     options.AccessKeyID,
-			AccessKeySecret: common.FinalSigningKeyString(options.AccessKeySecret, date, options.Region, "ots", "HmacSHA256"),
-			SecurityToken:   options.STSToken,
+			AccessKeyID:     keys.AccessKeyID,
+			AccessKeySecret: common.FinalSigningKeyString(keys.AccessKeySecret, date, region, "ots", "HmacSHA256"),
+			SecurityToken:   keys.STSToken,
 		},
-		region: options.Region,
+		region: region,
 		date:   date,
 	}
 }

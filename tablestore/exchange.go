@@ -42,7 +42,6 @@ func (x *exchange) post(data []byte, decode func(*exchange, []byte) error) (err 
 			err = &panicError{value: value, stack: debug.Stack()}
 		}
 	}()
-	x.identity = x.client.keys.identity()
 	request := &http.Request{
 		Method: http.MethodPost,
 		URL:    x.client.urls[x.operation],
@@ -71,11 +70,11 @@ func (x *exchange) signedHeader(data []byte) http.Header {
 	set("User-Agent", "sentry-tablestore")
 	set("X-Ots-Date", x.client.keys.now().UTC().Format("2006-01-02T15:04:05.000Z"))
 	set("X-Ots-Apiversion", apiVersion)
-	set("X-Ots-Accesskeyid", options.AccessKeyID)
+	set("X-Ots-Accesskeyid", x.identity.keys.AccessKeyID)
 	set("X-Ots-Instancename", options.Instance)
 	set("X-Ots-Contentmd5", base64.StdEncoding.EncodeToString(sum[:]))
-	if options.STSToken != "" {
-		set("X-Ots-Ststoken", options.STSToken)
+	if token := x.identity.keys.STSToken; token != "" {
+		set("X-Ots-Ststoken", token)
 	}
 	name := "X-Ots-Signature"
 	if options.Region != "" {

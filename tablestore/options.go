@@ -1,19 +1,18 @@
 package tablestore
 
 import (
+	"errors"
 	"net/url"
 	"strings"
 )
 
 // Options are what a Client needs to know of its instance.
 type Options struct {
-	Endpoint        string // http(s)://host[:port]
-	Instance        string
-	AccessKeyID     string
-	AccessKeySecret string
-	STSToken        string // optional
-	Region          string // not empty: sign with V4
-	MaxConnections  int    // requests in flight at most, and connections kept; 0 stands for 50
+	Endpoint       string // http(s)://host[:port]
+	Instance       string
+	Credentials           // none: set before the first call, with SetCredentials
+	Region         string // not empty: sign with V4
+	MaxConnections int    // requests in flight at most, and connections kept; 0 stands for 50
 }
 
 // defaultMaxConnections is what the official Python SDK keeps.
@@ -41,22 +40,12 @@ func (o Options) normalize() (Options, error) {
 	// The operation's path is appended to the endpoint as text.
 	o.Endpoint = strings.TrimRight(o.Endpoint, "/?#")
 
-	for _, field := range []struct {
-		name, value string
-		optional    bool
-	}{
-		{"instance", o.Instance, false},
-		{"access_key_id", o.AccessKeyID, false},
-		{"access_key_secret", o.AccessKeySecret, false},
-		{"sts_token", o.STSToken, true},
-		{"region", o.Region, true},
-	} {
-		if field.value == "" && !field.optional {
-			return invalid(field.name + " is missing")
-		}
-		// They travel in HTTP headers, the secret in none: but blanks around it are a slip of the hand as well.
-		if strings.ContainsFunc(field.value, func(r rune) bool { return r <= ' ' || r > '~' }) {
-			return invalid(field.name + " holds a blank, a control character or a character outside ASCII")
+	if err := checkHeaderFields(headerField{"instance", o.Instance, false}, headerField{"region", o.Region, true}); err != nil {
+		return invalid(err.Error())
+	}
+	if o.Credentials != (Credentials{}) {
+		if err := o.Credentials.validate(); err != nil {
+			return invalid(err.Error())
 		}
 	}
 	switch {
@@ -66,4 +55,23 @@ func (o Options) normalize() (Options, error) {
 		o.MaxConnections = defaultMaxConnections
 	}
 	return o, nil
+}
+
+// headerField is an option that travels in an HTTP header.
+type headerField struct {
+	name, value string
+	optional    bool
+}
+
+func checkHeaderFields(fields ...headerField) error {
+	for _, field := range fields {
+		if field.value == "" && !field.optional {
+			return errors.New(field.name + " is missing")
+		}
+		// The secret travels in no header, but blanks around it are a slip of the hand as well.
+		if strings.ContainsFunc(field.value, func(r rune) bool { return r <= ' ' || r > '~' }) {
+			return errors.New(field.name + " holds a blank, a control character or a character outside ASCII")
+		}
+	}
+	return nil
 }

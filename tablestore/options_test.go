@@ -7,7 +7,7 @@ import (
 )
 
 func TestOptionsThatCannotWork(t *testing.T) {
-	good := Options{Endpoint: "https://sentry.cn-hangzhou.ots.aliyuncs.com", Instance: "sentry", AccessKeyID: testKeyID, AccessKeySecret: testSecret}
+	good := Options{Endpoint: "https://sentry.cn-hangzhou.ots.aliyuncs.com", Instance: "sentry", Credentials: Credentials{AccessKeyID: testKeyID, AccessKeySecret: testSecret}}
 	if _, err := Open(good); err != nil {
 		t.Fatal(err)
 	}

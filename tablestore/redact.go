@@ -3,7 +3,9 @@ package tablestore
 import (
 	"errors"
 	"net/url"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"unicode"
 )
 
@@ -43,38 +45,47 @@ func printable(text string, limit int) string {
 // redacted stands where a credential was.
 const redacted = "[redacted]"
 
-// redactor removes credentials from text that leaves this package. The zero value removes nothing.
-type redactor struct{ secrets []string }
+// redactor removes credentials from text that leaves this package. The zero value removes nothing. It may
+// learn of more while it is used.
+type redactor struct{ secrets atomic.Pointer[[]string] }
 
-func newRedactor(secrets ...string) redactor {
-	var r redactor
+// maxSecrets is how many texts are looked for: those of the last few credentials of a client whose credentials change.
+const maxSecrets = 24
+
+// learn adds secrets to those that are removed.
+func (r *redactor) learn(secrets ...string) {
+	var known []string
+	if before := r.secrets.Load(); before != nil {
+		known = slices.Clone(*before)
+	}
 	for _, secret := range secrets {
-		if secret == "" {
-			continue
-		}
-		r.secrets = append(r.secrets, secret)
-		for _, escaped := range []string{url.QueryEscape(secret), url.PathEscape(secret)} {
-			if escaped != secret {
-				r.secrets = append(r.secrets, escaped)
+		for _, form := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret)} {
+			if form != "" && !slices.Contains(known, form) {
+				known = append(known, form)
 			}
 		}
 	}
-	return r
+	known = known[max(0, len(known)-maxSecrets):]
+	r.secrets.Store(&known)
 }
 
 // foreign is text that came from outside, fit for a message. Credentials go before it is cut, or
 // half of one could stay.
-func (r redactor) foreign(text string) string { return printable(r.text(text), maxForeign) }
+func (r *redactor) foreign(text string) string { return printable(r.text(text), maxForeign) }
 
-func (r redactor) text(text string) string {
-	for _, secret := range r.secrets {
+func (r *redactor) text(text string) string {
+	secrets := r.secrets.Load()
+	if secrets == nil {
+		return text
+	}
+	for _, secret := range *secrets {
 		text = strings.ReplaceAll(text, secret, redacted)
 	}
 	return text
 }
 
 // cause returns the error itself, or only its redacted text when that holds a credential.
-func (r redactor) cause(err error) error {
+func (r *redactor) cause(err error) error {
 	if err == nil {
 		return nil
 	}

@@ -3,6 +3,7 @@ package tablestore
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -148,22 +149,29 @@ func changeParts(change *RowChange) (row plainbuffer.Row, condition []byte, err 
 		}
 		row.Attributes = append(row.Attributes, cell)
 	}
-	condition, err = encodeCondition(change.Condition)
+	condition, err = encodeCondition(change)
 	return row, condition, err
 }
 
-// ignore is the condition without a condition: whether the row exists does not matter.
-var ignore = appendNumber(nil, 1, 0)
+// What a condition asks of a row's existence: nothing, or that there is none.
+var (
+	ignore         = appendNumber(nil, 1, 0)
+	expectNotExist = appendNumber(nil, 1, 2)
+)
 
-func encodeCondition(filter *Filter) ([]byte, error) {
-	if filter == nil {
-		return ignore, nil
+func encodeCondition(change *RowChange) ([]byte, error) {
+	condition := ignore
+	if change.Missing {
+		condition = expectNotExist
 	}
-	encoded, err := encodeFilter(filter)
+	if change.Condition == nil {
+		return condition, nil
+	}
+	encoded, err := encodeFilter(change.Condition)
 	if err != nil {
 		return nil, err
 	}
-	return appendBytes(appendNumber(nil, 1, 0), 2, encoded), nil
+	return appendBytes(slices.Clone(condition), 2, encoded), nil
 }
 
 // The service's numbers for kinds of filters, and for the AND of a composite one.

@@ -75,7 +75,7 @@ func always(a answer) func(*http.Request, []byte) answer {
 
 func open(t testing.TB, endpoint string, change ...func(*Options)) *client {
 	t.Helper()
-	options := Options{Endpoint: endpoint, Instance: "sentry", AccessKeyID: testKeyID, AccessKeySecret: testSecret, MaxConnections: 8}
+	options := Options{Endpoint: endpoint, Instance: "sentry", Credentials: Credentials{AccessKeyID: testKeyID, AccessKeySecret: testSecret}, MaxConnections: 8}
 	for _, f := range change {
 		f(&options)
 	}

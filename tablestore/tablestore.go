@@ -45,6 +45,9 @@ type Client interface {
 	UpdateTable(ctx context.Context, table string, options *TableOptions, throughput *ReservedThroughput) error
 	DeleteTable(ctx context.Context, table string) error
 
+	// SetCredentials replaces what later requests are signed with. Requests under way are not touched.
+	SetCredentials(credentials Credentials) error
+
 	// Close drops idle connections. Calls that are under way go on.
 	Close()
 }
@@ -122,13 +125,14 @@ const (
 
 // RowChange is one write of one row. Columns are for Put and Update,
 // Deletes for Update. A Condition that does not hold fails the write with
-// OTSConditionCheckFail.
+// OTSConditionCheckFail, and so does a row that is there when it must be Missing.
 type RowChange struct {
 	Kind       ChangeKind
 	PrimaryKey PrimaryKey
 	Columns    []Column
 	Deletes    []ColumnDelete
 	Condition  *Filter
+	Missing    bool
 }
 
 // ColumnDelete removes all versions of a column, or, with a Timestamp other than 0, the
@@ -159,28 +163,29 @@ type Filter struct {
 
 // TableDescription is a table as DescribeTable tells it and CreateTable takes it.
 type TableDescription struct {
-	Name       string
-	PrimaryKey []PrimaryKeySchema
-	Options    TableOptions
-	Throughput ReservedThroughput
+	Name       string             `json:"name"`
+	PrimaryKey []PrimaryKeySchema `json:"primary_key"`
+	Options    TableOptions       `json:"options"`
+	Throughput ReservedThroughput `json:"throughput"`
 }
 
 // PrimaryKeySchema is a primary key column; Type is "STRING", "INTEGER" or "BINARY".
 type PrimaryKeySchema struct {
-	Name string
-	Type string
+	Name string `json:"name"`
+	Type string `json:"type"`
 }
 
 // TableOptions are a table's options. TimeToLive is in seconds, -1 for ever;
 // MaxTimeDeviation (seconds) is how far a cell's timestamp given by a client may be from the
 // service's clock.
 type TableOptions struct {
-	TimeToLive       int
-	MaxVersions      int
-	MaxTimeDeviation int64
+	TimeToLive       int   `json:"time_to_live"`
+	MaxVersions      int   `json:"max_versions"`
+	MaxTimeDeviation int64 `json:"max_time_deviation"`
 }
 
 // ReservedThroughput is in capacity units a second; 0/0 is pay as you go.
 type ReservedThroughput struct {
-	Read, Write int
+	Read  int `json:"read"`
+	Write int `json:"write"`
 }

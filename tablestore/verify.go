@@ -40,7 +40,7 @@ func (x *exchange) check(response *http.Response, body []byte) *Error {
 	case authorization == "" && success:
 		return corrupt("the answer is not signed: is end_point an endpoint of Tablestore?")
 	case authorization != "" && code != errorcode.AuthFailed &&
-		!x.identity.key.VerifyAuthorization(x.client.options.AccessKeyID, x.operation, response.Header):
+		!x.identity.key.VerifyAuthorization(x.identity.keys.AccessKeyID, x.operation, response.Header):
 		return corrupt("the signature of the answer does not match: it was changed on the way, or access_key_secret is wrong")
 	}
 

@@ -67,7 +67,7 @@ class Client:
 
     def _finish(self, answer: Any) -> Any:
         """Emit the records of a call, then raise its error or give its result."""
-        status, result, logs = answer
+        status, result, logs, _counts = answer
         if logs is not None:
             self._emit(logs)
         if status:

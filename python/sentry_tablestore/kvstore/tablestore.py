@@ -1,12 +1,15 @@
 """Keys and values in one table of Tablestore. Needs no Sentry."""
 
 from datetime import datetime, timedelta
-from typing import Any, Dict, Iterable, Iterator, Mapping, Optional, Tuple, Union
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple, Union
 
 from ..engine import Client
 from ..errors import TablestoreError, TablestoreOptionsError
 from ..options import Options, check_time_to_live
 from .arguments import checked_id, checked_ids, checked_value, cutoff_milliseconds, ttl_milliseconds
+from .description import TableDescription, table_description
+from .imported import ImportedNode, columns, encoding_number, outcomes
+from .scanned import ScannedNode, scanned_nodes
 
 __all__ = ["TablestoreError", "TablestoreKVStorage"]
 
@@ -147,6 +150,67 @@ class TablestoreKVStorage:
         ids = checked_ids(keys)
         if ids:
             self._client.call("delete_many", ids)
+
+    def import_many(
+        self, nodes: Iterable[ImportedNode], encoding: str = "raw", only_missing: bool = False
+    ) -> List[str]:
+        """Write nodes of another store, each with the time at which it was written there.
+
+        Never overwrites anything newer, whoever writes at the same moment. A zlib stream is stored
+        as it is where this store compresses with zlib; otherwise values are compressed anew.
+
+        :param nodes: With different ids.
+        :param encoding: Of their values: "raw", "zlib" (a stream of the value), or "base64+zlib"
+            (that in base64, as in Django's table `nodestore_node`).
+        :param only_missing: Whether to overwrite nothing at all.
+        :returns: What became of each, in their order: "written"; "same" (a node written at exactly
+            that time was there); "newer" (a newer one was, and is); "exists" (`only_missing`, and
+            one was there); "expired" (it is older than `default_ttl`; not written); "pickle" (from
+            Django, but no JSON object; not written); "broken" (it cannot be decoded; not written).
+        :raises TablestoreError: when not all could be written. Repeating it is safe.
+        """
+        ids, values, written, expires = columns(nodes)
+        if not ids:
+            return []
+        letters = self._client.call(
+            "import_many", ids, values, written, expires, encoding_number(encoding), only_missing
+        )
+        return outcomes(letters)
+
+    def discard_many(self, ids: List[str], written: List[int]) -> int:
+        """Delete those of the nodes that were written at exactly these times: takes an import back.
+
+        :param written: Milliseconds since 1970, one for each id.
+        :returns: How many were deleted.
+        """
+        if len(ids) != len(written):
+            raise ValueError("ids and written differ in number")
+        if not ids:
+            return 0
+        return self._client.call("discard_many", [checked_id(id) for id in ids], list(written))
+
+    def scan(
+        self, start: str = "", limit: int = 1000, values: bool = False
+    ) -> Tuple[List[ScannedNode], Optional[str]]:
+        """Read nodes in the order of their ids.
+
+        :param start: The id to start from, which is included; "" is the beginning.
+        :param limit: Nodes to give at most. Fewer come when they are large, even none.
+        :param values: Whether to decode their values.
+        :returns: The nodes, and the id to go on from, None at the end.
+        :raises ValueError: for a limit below 1.
+        """
+        if limit < 1:
+            raise ValueError(f"limit must be at least 1, not {limit}")
+        first = checked_id(start) if start else ""
+        return scanned_nodes(self._client.call("scan", first, min(limit, 5000), values))
+
+    def describe(self) -> TableDescription:
+        """Tell what the table is at the moment.
+
+        :raises TablestoreTableMissingError: when there is none.
+        """
+        return table_description(self._client.call("describe"))
 
     def bootstrap(self, automatic_expiry: bool = True) -> None:
         """Create the table, or bring its options to this store's; harmless when all is so already.

@@ -1,0 +1,145 @@
+package store
+
+import (
+	"context"
+	"runtime"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/PMExtra/sentry-tablestore/v2/tablestore"
+)
+
+// Scanned is what a scan tells of a node.
+type Scanned struct {
+	ID          string `json:"id"`
+	Written     int64  `json:"written"`     // milliseconds since 1970
+	Expires     int64  `json:"expires"`     // milliseconds since 1970; 0: when the table says so
+	Compression string `json:"compression"` // as in Options
+	Stored      int64  `json:"stored"`      // bytes of the value as it is in the table
+	Size        int64  `json:"size"`        // bytes of the value; -1: not told without decompressing it
+	Error       string `json:"error"`       // why it cannot be decoded, or ""
+	Value       []byte `json:"-"`           // nil unless asked for, and for a node that cannot be decoded
+}
+
+// Scan reads nodes in the order of their ids, from start (inclusive; "" is the beginning), and tells the id to go on from, "" at the
+// end. An answer holds at most limit nodes and about 4 MB of values, split ones excepted, and may hold none before the end. Nodes that are no longer visible
+// are left out.
+func (s *Store) Scan(ctx context.Context, start string, limit int, values bool) (nodes []Scanned, next string, err error) {
+	const operation = "scan"
+	ctx, cancel, err := s.begin(ctx)
+	if err != nil {
+		return nil, "", s.failed(operation, err)
+	}
+	defer cancel()
+	request := &tablestore.GetRangeRequest{
+		Table: s.options.Table, Start: tablestore.PrimaryKey{Name: keyName, Value: start}, ColumnsToGet: nodeColumns, Limit: limit,
+	}
+	var rows []tablestore.Row
+	var following *tablestore.PrimaryKey
+	err = s.retry(ctx, func(ctx context.Context) (err error) {
+		rows, following, err = s.client.GetRange(ctx, request)
+		return err
+	})
+	if err != nil {
+		return nil, "", s.failed(operation, err)
+	}
+	if following != nil {
+		next = following.Value
+	}
+	all := make([]*Scanned, len(rows))
+	err = firstOf(parallel(len(rows), runtime.GOMAXPROCS(0), func(i int) (err error) {
+		all[i], err = s.scanned(ctx, &rows[i], values)
+		return err
+	}))
+	if err != nil {
+		return nil, "", s.failed(operation, err)
+	}
+	nodes = make([]Scanned, 0, len(all))
+	for _, node := range all {
+		if node != nil {
+			nodes = append(nodes, *node)
+		}
+	}
+	return nodes, next, nil
+}
+
+// scanned is nil for a row that shows no node.
+func (s *Store) scanned(ctx context.Context, row *tablestore.Row, values bool) (*Scanned, error) {
+	if !hasValue(row) {
+		return nil, nil
+	}
+	result := &Scanned{ID: row.PrimaryKey.Value, Written: writtenAt(row), Size: -1}
+	broken := func(err error) (*Scanned, error) {
+		result.Error = err.Error()
+		if own, ok := err.(*Error); ok {
+			result.Error = own.Message
+		}
+		return result, nil
+	}
+	n, err := parseNode(row)
+	if err != nil {
+		return broken(err)
+	}
+	if !s.visible(n) {
+		return nil, nil
+	}
+	encoded := n.data
+	if n.flags&flagSplit != 0 && values {
+		if encoded, n, err = s.readSplit(ctx, n); err != nil && isCorrupt(err) {
+			return broken(err)
+		}
+		if err != nil || n == nil {
+			return nil, err
+		}
+	}
+	result.Expires, result.Compression = n.expires, compressionName(n.flags)
+	if result.Stored = int64(len(encoded)); n.flags&flagSplit != 0 {
+		result.Stored = n.size
+	}
+	if !values {
+		result.Size = rawSize(n, encoded)
+		return result, nil
+	}
+	value, err := n.decode(encoded)
+	if err != nil {
+		return broken(err)
+	}
+	if value == nil {
+		value = []byte{}
+	}
+	count(ctx, Stored, len(encoded))
+	count(ctx, Raw, len(value))
+	result.Size, result.Value = int64(len(value)), value
+	return result, nil
+}
+
+func isCorrupt(err error) bool {
+	own, ok := err.(*Error)
+	return ok && own.Kind == KindCorruptRow
+}
+
+func compressionName(flags int64) string {
+	switch flags & (flagZlib | flagZstd) {
+	case flagZlib:
+		return "zlib"
+	case flagZstd:
+		return "zstd"
+	}
+	return ""
+}
+
+// rawSize is the size of a value before compression, as far as its form tells it; else -1.
+func rawSize(n *node, encoded []byte) int64 {
+	switch n.flags {
+	case 0:
+		return int64(len(encoded))
+	case flagSplit:
+		return n.size
+	case flagZstd:
+		var header zstd.Header
+		if header.Decode(encoded) == nil && header.HasFCS {
+			return int64(header.FrameContentSize)
+		}
+	}
+	return -1
+}
