@@ -1,0 +1,196 @@
+"""Rows from PostgreSQL: all of them, once, exactly, in bounded pages."""
+
+from datetime import datetime, timezone
+
+import psycopg2
+import pytest
+from nodestore_node import encoded, moment
+from sentry_tablestore.migration.sources import source
+from sentry_tablestore.migration.sources.postgresql import PostgreSQLSource
+from sentry_tablestore.migration.sources.source import (
+    Part,
+    SourceError,
+    SourceUnavailableError,
+    payload,
+)
+
+WHOLE = Part(None, None)
+NOW = 1_790_000_000_123
+
+
+def read_all(of, max_rows=7, max_bytes=1 << 20, parts=None):
+    """Read all parts of a source and give every page's rows."""
+    pages, reader = [], of.reader()
+    for part in parts or of.parts(1):
+        cursor = None
+        while True:
+            page = reader.page(part, cursor, max_rows, max_bytes)
+            pages.append(page.rows)
+            cursor = page.cursor
+            if cursor is None:
+                break
+    reader.close()
+    return pages
+
+
+def test_all_rows_are_read_once_in_pages_and_in_parts(make_table):
+    table = make_table()
+    ids = [f"{n * 7919 % 10007:05x}" for n in range(3000)] + [
+        "i-o:1",
+        "p-i-e:2",
+        "e-g-f:3",
+        "é\\\t",
+    ]
+    table.insert((id, b"{}", NOW) for id in ids)
+    of = PostgreSQLSource(table.connect, table.name)
+    for count in (1, 5, 64):
+        parts = of.parts(count)
+        assert len(parts) == count
+        rows = [row for page in read_all(of, 97, parts=parts) for row in page]
+        assert sorted(row.id for row in rows) == sorted(ids)
+    assert of.count() == len(ids)
+
+
+def test_a_value_arrives_as_the_django_backend_reads_it(make_table):
+    table = make_table()
+    wrapped = encoded(b'{"wrapped":1}')
+    wrapped = wrapped[:10] + "\n" + wrapped[10:] + "\n"
+    table.insert([("a", b'{"a":"' + b"x" * 5000 + b'"}\nsub\n{}', NOW), ("b", wrapped, NOW)])
+    of = PostgreSQLSource(table.connect, table.name)
+    ((first, second),) = read_all(of)[:1]
+    assert payload(of.encoding, first.value) == b'{"a":"' + b"x" * 5000 + b'"}\nsub\n{}'
+    assert second.value == wrapped.encode()
+    assert payload(of.encoding, second.value) == b'{"wrapped":1}'
+
+
+def test_write_times_are_whole_milliseconds_rounded_down(make_table):
+    table = make_table()
+    moments = {
+        "a": ("2026-11-23 10:00:00.123999+00", "2026-11-23T10:00:00.123"),
+        "b": ("2026-11-23 10:00:00.999999+00", "2026-11-23T10:00:00.999"),
+        "c": ("2026-11-23 10:00:00+02", "2026-11-23T08:00:00.000"),
+        "d": ("1999-12-31 23:59:59.001+00", "1999-12-31T23:59:59.001"),
+    }
+    for id, (written, _) in moments.items():
+        table.run("INSERT INTO {table} VALUES (%s, %s, %s)", [id, encoded(b"{}"), written])
+    table.run("INSERT INTO {table} VALUES ('e', '', 'infinity'), ('f', '', '1960-01-01')")
+    rows = {
+        row.id: row
+        for page in read_all(PostgreSQLSource(table.connect, table.name))
+        for row in page
+    }
+    for id, (_, floor) in moments.items():
+        expected = datetime.fromisoformat(floor).replace(tzinfo=timezone.utc).timestamp() * 1000
+        assert rows[id].written == round(expected)
+    assert rows["e"].trouble == rows["f"].trouble == source.UNDATED
+
+
+def test_pages_stop_at_the_limit_of_bytes(make_table):
+    table = make_table()
+    table.run(
+        "INSERT INTO {table} SELECT to_char(n, 'FM0000'), repeat('x', 10000), now()"
+        " FROM generate_series(1, 100) n"
+    )
+    pages = read_all(PostgreSQLSource(table.connect, table.name), 1000, 35_000)
+    assert [len(page) for page in pages] == [4] * 25 + [0]
+    pages = read_all(PostgreSQLSource(table.connect, table.name), 1000, 1)
+    assert [len(page) for page in pages] == [1] * 100 + [0]
+
+
+def test_since_until_and_lifetime(make_table):
+    table = make_table()
+    table.insert((f"{n}", b"{}", NOW + n) for n in range(6))
+    of = PostgreSQLSource(table.connect, table.name, since=NOW + 2, until=NOW + 4)
+    assert [row.id for page in read_all(of) for row in page] == ["2", "3"]
+    assert of.count() == 2
+    import time
+
+    now = int(time.time() * 1000)
+    table.insert([("old", b"{}", now - 100_000), ("young", b"{}", now)])
+    of = PostgreSQLSource(table.connect, table.name, lifetime=50_000, since=now - 200_000)
+    rows = {row.id: row for page in read_all(of) for row in page}
+    assert rows["old"].trouble == source.EXPIRED
+    assert rows["old"].value is None
+    assert rows["young"].value == encoded(b"{}").encode()
+
+
+def test_changed_tells_deleted_and_rewritten_rows(make_table):
+    table = make_table()
+    table.insert((id, b"{}", NOW) for id in ("a", "b", "c"))
+    of = PostgreSQLSource(table.connect, table.name)
+    reader = of.reader()
+    rows = reader.page(WHOLE, None, 10, 1 << 20).rows
+    assert reader.changed(rows) == []
+    table.run("DELETE FROM {table} WHERE id = 'a'")
+    table.run(
+        "UPDATE {table} SET data = %s, timestamp = %s WHERE id = 'c'",
+        [encoded(b'{"n":1}'), moment(NOW + 1)],
+    )
+    gone, new = reader.changed(rows)
+    assert (gone.id, gone.trouble) == ("a", source.GONE)
+    assert (new.id, new.written, payload(of.encoding, new.value)) == ("c", NOW + 1, b'{"n":1}')
+
+
+def test_one_unreadable_row_does_not_hide_the_others(make_table):
+    table = make_table()
+    table.insert((id, b"{}", NOW) for id in ("a", "b", "c"))
+    view = table.name + "_view"
+    table.run(
+        f"CREATE VIEW {view} AS SELECT id, CASE id WHEN 'b' THEN (length(data) / 0)::text"
+        " ELSE data END AS data, timestamp FROM {table}"
+    )
+    of = PostgreSQLSource(table.connect, view)
+    of.check()
+    rows = [row for page in read_all(of) for row in page]
+    assert [row.trouble for row in rows] == ["", source.UNREADABLE, ""]
+    assert "division by zero" in rows[1].detail
+
+
+def test_wrong_tables_are_refused(make_table):
+    table = make_table()
+    for statement, said in (
+        (
+            "CREATE TABLE {} (id varchar, data bytea, timestamp timestamptz)",
+            "data has another type",
+        ),
+        ("CREATE TABLE {} (id varchar, data text, timestamp timestamp)", "timestamp has another"),
+        ("CREATE TABLE {} (id varchar, data text, timestamp timestamptz)", "no primary key"),
+        ("CREATE TABLE {} (id varchar)", "does not exist"),
+    ):
+        name = table.name + "_wrong"
+        table.run(statement.format(name))
+        with pytest.raises(SourceError, match=said):
+            PostgreSQLSource(table.connect, name).check()
+        table.run(f"DROP TABLE {name}")
+    with pytest.raises(SourceError, match="does not exist"):
+        PostgreSQLSource(table.connect, "no_such_table").check()
+
+
+def test_an_unreachable_database_is_told_as_such(tmp_path):
+    of = PostgreSQLSource(lambda: psycopg2.connect(host=str(tmp_path), user="nobody"))
+    with pytest.raises(SourceUnavailableError, match="No such file"):
+        of.check()
+
+
+def test_a_reader_connects_again_after_a_lost_connection(make_table):
+    table = make_table()
+    table.insert([("a", b"{}", NOW)])
+    reader = PostgreSQLSource(table.connect, table.name).reader()
+    assert reader.page(WHOLE, None, 10, 1000).rows
+    table.run(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND pid <> pg_backend_pid()"
+    )
+    with pytest.raises(SourceUnavailableError):
+        reader.page(WHOLE, None, 10, 1000)
+    assert reader.page(WHOLE, None, 10, 1000).rows
+
+
+def test_the_sample_is_of_the_whole_table(make_table):
+    table = make_table()
+    table.insert((f"{n:04}", b"{}", NOW + n) for n in range(1000))
+    sample = PostgreSQLSource(table.connect, table.name).sample(100)
+    assert sample.total == 1000
+    assert sample.oldest == NOW
+    assert len(sample.rows) == 100
+    assert sample.rows[-1].id > "0900"
