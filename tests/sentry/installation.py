@@ -89,18 +89,25 @@ class Installation:
         self.folder = folder
         self.requests = folder / "requests.log"
         folder.mkdir(exist_ok=True)
-        values = {
+        self._values = {
             "database": repr(database),
             "socket": repr(str(postgresql.folder)),
             "redis_port": redis.port,
             "redis_database": redis_database,
-            "nodestore": repr(nodestore.backend),
-            "nodestore_options": repr(nodestore.options),
             "requests": repr(str(self.requests)),
             "secret_key": secrets.token_hex(25),
         }
-        (folder / "sentry.conf.py").write_text(_SETTINGS.substitute(values))
-        (folder / "config.yml").write_text(_OPTIONS.substitute(values))
+        (folder / "config.yml").write_text(_OPTIONS.substitute(self._values))
+        self.switch(nodestore)
+
+    def switch(self, nodestore: Nodestore) -> None:
+        """Change the settings to another nodestore, for the processes that start from now on."""
+        values = {
+            "nodestore": repr(nodestore.backend),
+            "nodestore_options": repr(nodestore.options),
+        }
+        settings = _SETTINGS.substitute(self._values, **values)
+        (self.folder / "sentry.conf.py").write_text(settings)
 
     def run(self, *command: str, deadline: float = 300) -> str:
         """Run a command of Sentry's to its end and return what it printed.

@@ -15,6 +15,7 @@ In Sentry's settings::
 then `sentry upgrade --with-nodestore` creates the table.
 """
 
+import contextlib
 import logging
 import os
 from datetime import datetime, timedelta
@@ -23,6 +24,7 @@ from typing import Any, Dict, List, Optional, Union
 from ..errors import TablestoreOptionsError
 from ..kvstore.tablestore import TablestoreKVStorage
 from ..options import DEFAULT_TABLE
+from .read_through import OldBytes, ReadThrough
 from .sentry import NodeStorage, measured, span
 
 try:
@@ -66,6 +68,8 @@ class TablestoreNodeStorage(NodeStorage):
     :param default_ttl: `timedelta` that nodes live for; None for ever, or until `sentry cleanup`.
     :param compression: False, True or "zlib", or "zstd", for new nodes. Reads take any.
     :param reserved_throughput: Capacity units (read, write) for `bootstrap`.
+    :param read_through: The store that was there before, for as long as it has what the table does
+        not: see `sentry_tablestore.nodestore.read_through`.
     :param client_options: Every other option: see `sentry_tablestore.options`.
     """
 
@@ -79,11 +83,15 @@ class TablestoreNodeStorage(NodeStorage):
         default_ttl: Optional[timedelta] = None,
         compression: Union[bool, str, None] = False,
         reserved_throughput: Any = None,
+        read_through: Any = None,
         **client_options: Any,
     ) -> None:
         self._store: Optional[TablestoreKVStorage] = None
+        self._read_through: Optional[ReadThrough] = None
         self._refusal = ""
         try:
+            if read_through is not None:
+                self._read_through = ReadThrough(read_through)
             self._store = self.store_class(
                 instance=instance,
                 table_name=table,
@@ -113,7 +121,12 @@ class TablestoreNodeStorage(NodeStorage):
 
         :raises TablestoreOptionsError: naming what is wrong.
         """
-        self.store  # noqa: B018 - the property refuses
+        store = self.store
+        if self._read_through is not None:
+            try:
+                self._read_through.validate(store)
+            except TablestoreOptionsError as error:
+                raise RefusedOptionsError("SENTRY_NODESTORE_OPTIONS: " + error.message) from None
 
     def setup(self) -> None:
         """Start nothing: this runs in the parent of every worker, and each starts its own."""
@@ -123,13 +136,23 @@ class TablestoreNodeStorage(NodeStorage):
             data = self.store.get(id)
             if data:
                 record_size(len(data))
-            return data
+        if data is None and self._read_through is not None:
+            return self._read_through.read([id], self.store).get(id)
+        return data
 
     def _get_bytes_multi(self, id_list: List[str]) -> Dict[str, Optional[bytes]]:
         nodes: Dict[str, Optional[bytes]] = dict.fromkeys(id_list)
         with measured("get-multi"):
             nodes.update(self.store.get_many(id_list))
+        missing = [id for id, data in nodes.items() if data is None]
+        if missing and self._read_through is not None:
+            nodes.update(self._read_through.read(missing, self.store))
         return nodes
+
+    def _decode(self, value: Optional[bytes], subkey: Optional[str]) -> Any:
+        if isinstance(value, OldBytes):
+            return value.backend._decode(value, subkey)
+        return super()._decode(value, subkey)
 
     def _set_bytes(self, id: str, data: bytes, ttl: Optional[timedelta] = None) -> None:
         with measured("put", len(data)):
@@ -140,14 +163,15 @@ class TablestoreNodeStorage(NodeStorage):
 
         :raises TablestoreError: when it was not deleted. The cached item is dropped all the same.
         """
-        if self.skip_deletes:
-            return
-        with span("nodestore.tablestore.delete"):
-            try:
-                with measured("delete"):
-                    self.store.delete(id)
-            finally:
-                self._delete_cache_item(id)
+        with self._old_store_first("delete", id):
+            if self.skip_deletes:
+                return
+            with span("nodestore.tablestore.delete"):
+                try:
+                    with measured("delete"):
+                        self.store.delete(id)
+                finally:
+                    self._delete_cache_item(id)
 
     def delete_multi(self, id_list: List[str]) -> None:
         """Delete the nodes, any number of them; missing ones and duplicates are fine.
@@ -155,27 +179,39 @@ class TablestoreNodeStorage(NodeStorage):
         :raises TablestoreError: when any was not deleted. The cached items are dropped all the
             same.
         """
-        if self.skip_deletes:
-            return
-        with span("nodestore.tablestore.delete_multi", num_ids=len(id_list)):
-            try:
-                with measured("delete-multi"):
-                    self.store.delete_many(id_list)
-            finally:
-                self._delete_cache_items(id_list)
+        with self._old_store_first("delete_multi", id_list):
+            if self.skip_deletes:
+                return
+            with span("nodestore.tablestore.delete_multi", num_ids=len(id_list)):
+                try:
+                    with measured("delete-multi"):
+                        self.store.delete_many(id_list)
+                finally:
+                    self._delete_cache_items(id_list)
 
     def cleanup(self, cutoff_timestamp: datetime) -> None:
         """Delete the nodes that were last written before this moment (with a time zone).
 
-        Does nothing in `sentry cleanup` when the table expires nodes by itself.
+        Leaves the table alone in `sentry cleanup` when that expires nodes by itself.
         """
-        if self.skip_deletes:
-            return
-        with span("nodestore.tablestore.cleanup"):
-            deleted = self.store.cleanup(cutoff_timestamp)
-        logger.info(
-            "Deleted %d nodes last written before %s.", deleted, cutoff_timestamp.isoformat()
-        )
+        with self._old_store_first("cleanup", cutoff_timestamp):
+            if self.skip_deletes:
+                return
+            with span("nodestore.tablestore.cleanup"):
+                deleted = self.store.cleanup(cutoff_timestamp)
+            logger.info(
+                "Deleted %d nodes last written before %s.", deleted, cutoff_timestamp.isoformat()
+            )
+
+    def _old_store_first(self, operation: str, *arguments: Any) -> Any:
+        """Give the context in which to do an operation that the old store, if any, does as well.
+
+        :raises TablestoreOptionsError: for wrong options, before anything is done in either.
+        """
+        self.store  # noqa: B018 - the property refuses
+        if self._read_through is None:
+            return contextlib.ExitStack()
+        return self._read_through.first(operation, *arguments)
 
     def bootstrap(self) -> None:
         """Create the table or bring its options to these; harmless when repeated."""

@@ -19,7 +19,7 @@ except ModuleNotFoundError as _error:
         raise
     from sentry.nodestore.base import NodeStorage
 
-__all__ = ["NodeStorage", "measured", "span"]
+__all__ = ["NodeStorage", "count", "measured", "span"]
 
 # What a tool that has moved or has other parameters raises. Not Exception: among those is what
 # the deadline of a task raises out of anywhere.
@@ -60,6 +60,15 @@ def measured(operation: str, size: Optional[int] = None) -> Iterator[Callable[[i
         yield record
 
 
+def count(name: str, amount: int, **tags: str) -> None:
+    """Count by the running Sentry's own metrics.
+
+    :param name: Such as `nodestore.tablestore.read_through`.
+    """
+    with contextlib.suppress(*_CHANGED):
+        _tool("count", _find_count)(name, amount=amount, tags=tags)
+
+
 def _nothing(size: int) -> None:
     """Record nothing: this Sentry does not measure sizes."""
 
@@ -95,6 +104,14 @@ def _find_measure() -> Any:
 
         return lambda operation, size: _timed(operation, timing, incr)
     return lambda operation, size: contextlib.ExitStack()
+
+
+def _find_count() -> Any:
+    with contextlib.suppress(*_CHANGED):
+        from sentry.utils.metrics import incr
+
+        return incr
+    return lambda name, amount, tags: None
 
 
 @contextlib.contextmanager

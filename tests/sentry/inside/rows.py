@@ -31,6 +31,12 @@ def stored_bytes(node_id: str) -> Optional[int]:
     return sum(len(value) for _, value, _ in columns if isinstance(value, (bytes, bytearray)))
 
 
+def written(node_id: str) -> Optional[int]:
+    """Return when a row was written, in ms since 1970, or None when there is no such row."""
+    columns = _columns(node_id)
+    return None if columns is None else max(timestamp for _, _, timestamp in columns)
+
+
 def age(node_id: str, days: int) -> None:
     """Rewrite a row as if it had been written this many days earlier."""
     columns = _columns(node_id)

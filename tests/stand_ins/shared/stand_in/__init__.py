@@ -60,6 +60,8 @@ class NodeStorage(threading.local, Service):
             cached = self.cache.get_many(id_list)
         found = self._get_bytes_multi([id for id in id_list if id not in cached])
         items = {id: self._decode(value, subkey) for id, value in found.items()}
+        if subkey is None and self.cache is not None:
+            self.cache.set_many(items)
         items.update(cached)
         return items
 

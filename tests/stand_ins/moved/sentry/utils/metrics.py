@@ -5,7 +5,7 @@ from stand_in import recorded
 
 def incr(key, amount=1, instance=None, tags=None):
     """Record a count."""
-    recorded.append(("incr", key, tags))
+    recorded.extend([("incr", key, tags)] * amount)
 
 
 def timing(key, value, instance=None, tags=None):
