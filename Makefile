@@ -3,14 +3,15 @@ PYTHON ?= python3
 GO ?= go
 VENV := .cache/venv
 PY := $(VENV)/bin/python
+PACKAGING := .cache/packaging
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # The Go packages, without the cached environments of other projects below .cache.
-GO_PACKAGES := . ./bench/... ./call/... ./cmd/... ./cpython/... ./local/... ./store/... ./tablestore/... ./tests/sdks/go
+GO_PACKAGES := . ./bench/... ./call/... ./cmd/... ./cpython/... ./local/... ./store/... ./tablestore/... ./tests/sdks/go ./version/...
 
 # cgo needs Python.h; -O2 is cgo's own default, which setting the variable would drop.
 export CGO_CFLAGS := -O2 -I$(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_paths()["include"])')
 
-.PHONY: help build demo test test-python lint race fuzz test-sdks crash bench wheel clean
+.PHONY: help build wheel wheels sdist demo test test-python lint race fuzz test-sdks crash bench clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -26,17 +27,28 @@ build: $(VENV)/.ready ## the extension module in python/ and tablestore-local in
 	$(PY) setup.py --quiet build_ext --inplace
 	CGO_ENABLED=0 $(GO) build -trimpath -o build/tablestore-local ./cmd/tablestore-local
 
-wheel: $(VENV)/.ready ## a wheel in dist/
-	rm -rf build/lib* build/bdist* build/scripts* dist/*.whl
-	$(PY) -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
+$(PACKAGING)/.ready: packaging/requirements-build.txt packaging/requirements-check.txt
+	$(PYTHON) -m venv $(PACKAGING)
+	$(PACKAGING)/bin/python -m pip install --quiet --disable-pip-version-check $(patsubst %,-r %,$^)
+	@touch $@
 
-demo: wheel ## a real Sentry storing and reading real events through this backend
+wheel: $(PACKAGING)/.ready ## the wheel for this machine, in dist/
+	$(PACKAGING)/bin/python packaging/build.py host
+
+wheels: $(PACKAGING)/.ready ## what is published, checked: the wheels for x86_64 and aarch64, and the sdist
+	$(PACKAGING)/bin/python packaging/build.py x86_64 aarch64 sdist
+	$(PACKAGING)/bin/python packaging/check.py dist/*.whl dist/*.tar.gz
+
+sdist: $(PACKAGING)/.ready ## the source distribution, in dist/
+	$(PACKAGING)/bin/python packaging/build.py sdist
+
+demo: wheel $(VENV)/.ready ## a real Sentry storing and reading real events through this backend
 	$(PY) demo/demo.py
 
 test: lint race test-python ## everything that must pass
 
 lint: $(VENV)/.ready ## go vet, staticcheck, gofmt, ruff
-	@test -z "$$(gofmt -l *.go bench call cmd cpython local store tablestore tests)" || { gofmt -d *.go bench call cmd cpython local store tablestore tests; exit 1; }
+	@test -z "$$(gofmt -l *.go bench call cmd cpython local store tablestore tests version)" || { gofmt -d *.go bench call cmd cpython local store tablestore tests version; exit 1; }
 	$(GO) vet $(GO_PACKAGES)
 	$(GO) run $(STATICCHECK) $(GO_PACKAGES)
 	$(VENV)/bin/ruff check .
@@ -53,7 +65,7 @@ fuzz: ## every fuzz target for FUZZTIME
 		done; \
 	done
 
-test-python: build wheel ## the Python tests, those with a real Sentry included
+test-python: build wheels ## the Python tests, those with a real Sentry included
 	$(PY) -m pytest
 
 test-sdks: build ## one script through the official SDKs of Go, Python, Java and Node

@@ -16,6 +16,7 @@ import (
 	_ "github.com/PMExtra/sentry-tablestore/v2/cpython"
 	"github.com/PMExtra/sentry-tablestore/v2/store"
 	"github.com/PMExtra/sentry-tablestore/v2/tablestore"
+	"github.com/PMExtra/sentry-tablestore/v2/version"
 )
 
 func main() {}
@@ -24,6 +25,8 @@ func main() {}
 var (
 	stores call.Stores
 	calls  call.Handles[*call.Call]
+
+	built = C.CString(version.String())
 )
 
 //export ots_open
@@ -298,6 +301,9 @@ func recovered(result *C.ots_result) {
 		fill(call.Failed(store.Panicked(p)), result)
 	}
 }
+
+//export ots_version
+func ots_version() *C.char { return built }
 
 func text(b C.ots_bytes) string { return C.GoStringN(b.data, C.int(b.length)) }
 

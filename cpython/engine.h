@@ -126,4 +126,7 @@ extern void ots_release(uint64_t call);
 /* How many calls are pending or unreleased: 0 when nobody is in a call. */
 extern int64_t ots_outstanding(void);
 
+/* What was built: version, commit, Go, platform. Lives as long as the engine; nobody frees it. */
+extern char *ots_version(void);
+
 #endif

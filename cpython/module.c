@@ -522,6 +522,12 @@ static PyObject *native_memfd(PyObject *module, PyObject *args) {
     return PyLong_FromLong(fd);
 }
 
+static PyObject *native_version(PyObject *module, PyObject *args) {
+    (void)module;
+    (void)args;
+    return alive() ? PyUnicode_FromString(ots_version()) : NULL;
+}
+
 static PyObject *native_is_forked(PyObject *module, PyObject *args) {
     (void)module;
     (void)args;
@@ -546,6 +552,7 @@ static PyMethodDef methods[] = {
     {"destroy", native_destroy, METH_VARARGS, NULL},
     {"cleanup", native_cleanup, METH_VARARGS, NULL},
     {"outstanding", native_outstanding, METH_NOARGS, NULL},
+    {"version", native_version, METH_NOARGS, NULL},
     {"memfd", native_memfd, METH_NOARGS, NULL},
     {"is_forked", native_is_forked, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},

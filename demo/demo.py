@@ -25,7 +25,6 @@ import services
 import table
 import tablestore_local
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 SAMPLES = (
     "python",
     "javascript",
@@ -44,11 +43,11 @@ SAMPLES = (
 
 def main() -> int:
     """Show Sentry with the nodestore, or the package alone; return the exit status."""
-    wheels = sorted((REPOSITORY / "dist").glob("*.whl"), key=lambda wheel: wheel.stat().st_mtime)
-    if not wheels:
-        print("There is no wheel in dist/: run `make wheel` first.", file=sys.stderr)
+    try:
+        wheel = environment.wheel()
+    except FileNotFoundError as error:
+        print(error, file=sys.stderr)
         return 2
-    wheel = wheels[-1]
     print("sentry-tablestore: Sentry's events in Tablestore\n", flush=True)
     try:
         with _step("environment of Sentry 23.7.1 (minutes, the first time)"):

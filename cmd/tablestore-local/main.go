@@ -16,11 +16,11 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 	"time"
 
 	"github.com/PMExtra/sentry-tablestore/v2/local"
+	"github.com/PMExtra/sentry-tablestore/v2/version"
 )
 
 // The environment variables that stand in for flags, so that a secret need not be seen in the list of processes.
@@ -126,7 +126,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return err
 	}
 	if c.version {
-		fmt.Fprintln(stdout, "tablestore-local", version())
+		fmt.Fprintln(stdout, "tablestore-local", version.String())
 		return nil
 	}
 	level := slog.LevelWarn
@@ -163,13 +163,4 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return errors.Join(fmt.Errorf("some requests did not end within %s: %w", shutdownTimeout, err), h.Close())
 	}
 	return nil
-}
-
-// version is the version of the module that the program was built from.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "(devel)"
-	}
-	return info.Main.Version
 }

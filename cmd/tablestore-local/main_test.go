@@ -95,7 +95,7 @@ func TestCommandLine(t *testing.T) {
 		}
 	}
 	var out bytes.Buffer
-	if err := run(context.Background(), []string{"--version"}, &out, io.Discard); err != nil || !strings.HasPrefix(out.String(), "tablestore-local ") {
+	if err := run(context.Background(), []string{"--version"}, &out, io.Discard); err != nil || !regexp.MustCompile(`^tablestore-local \S+ \(commit \S+, go\S+, linux/\w+\)\n$`).MatchString(out.String()) {
 		t.Errorf("--version: %q, %v", out.String(), err)
 	}
 	if err := run(context.Background(), []string{"--help"}, &out, &out); !errors.Is(err, flag.ErrHelp) || !strings.Contains(out.String(), "-data folder") {

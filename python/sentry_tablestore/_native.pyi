@@ -106,6 +106,9 @@ def cleanup(
 ) -> tuple[int, int | bytes, bytes | None, _Counts]:
     """Delete what was last written before `cutoff_ms` (since 1970) and give the number of rows."""
 
+def version() -> str:
+    """Tell what was built: "2.0.0 (commit 1f2e3d, go1.26.8, linux/amd64)"."""
+
 def memfd() -> int:
     """Give an anonymous memory file, closed on exec. Plain C: it also works in a forked child.
 

@@ -11,6 +11,15 @@ from .options import Secret
 project_logger = logging.getLogger("sentry_tablestore.kvstore.tablestore")
 
 
+def version() -> str:
+    """Tell which build of the engine this process uses; loads it.
+
+    :returns: Version, commit, Go and platform: "2.0.0 (commit 1f2e3d, go1.26.8, linux/amd64)".
+    :raises TablestoreLoadError: where it does not load.
+    """
+    return str(loader.process().native.version())
+
+
 class Client:
     """The engine's client for one set of options, shared by all threads of a process and all stores
     with the same.

@@ -16,8 +16,6 @@ import installation
 import services
 import tablestore_local
 
-REPOSITORY = Path(__file__).resolve().parent.parent.parent
-
 
 @pytest.fixture(scope="session")
 def sentry_environment() -> Path:
@@ -26,10 +24,7 @@ def sentry_environment() -> Path:
         home = environment.prepare()
     except environment.UnavailableError as error:
         pytest.skip(f"A real Sentry cannot be had here. {error}")
-    wheels = sorted((REPOSITORY / "dist").glob("*.whl"), key=lambda wheel: wheel.stat().st_mtime)
-    if not wheels:
-        pytest.fail("There is no wheel in dist/ to test: run `make wheel` first.")
-    environment.install(wheels[-1])
+    environment.install(environment.wheel())
     return home
 
 

@@ -10,6 +10,7 @@ through pip and apt-get as this machine has them configured.
 import contextlib
 import fcntl
 import hashlib
+import platform
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,7 @@ import interpreter
 
 HERE = Path(__file__).resolve().parent
 CACHE = HERE.parent.parent / ".cache"
+DIST = HERE.parent.parent / "dist"
 HOME = CACHE / "sentry-23.7.1"
 # In the order of their installation.
 REQUIREMENTS = (
@@ -51,6 +53,17 @@ def prepare() -> Path:
     except (interpreter.NoInterpreterError, debian.MissingPackagesError) as error:
         raise UnavailableError(str(error)) from error
     return HOME
+
+
+def wheel() -> Path:
+    """Return the wheel in dist/ for this machine.
+
+    :raises FileNotFoundError: when none has been built.
+    """
+    wheels = sorted(DIST.glob(f"*_{platform.machine()}.whl"), key=lambda file: file.stat().st_mtime)
+    if not wheels:
+        raise FileNotFoundError("There is no wheel for this machine in dist/: run `make wheel`.")
+    return wheels[-1]
 
 
 def install(wheel: Path) -> None:
