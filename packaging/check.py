@@ -2,9 +2,9 @@
 
     .cache/packaging/bin/python packaging/check.py dist/*
 
-in the environment of requirements-check.txt (make wheels): auditwheel finds the wheel to keep to its
-platform tag, abi3audit that it uses only what every CPython from 3.6 on has, twine that an index would
-take it.
+in the environment of requirements-check.txt (make wheels): auditwheel finds the wheel to keep to
+its platform tag, abi3audit finds it to use only what every CPython from 3.6 on has, and twine finds
+that an index would take it.
 """
 
 import json

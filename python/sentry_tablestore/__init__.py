@@ -6,7 +6,7 @@ nor Django. What there is:
 - `sentry_tablestore.nodestore.backend.TablestoreNodeStorage`, for `SENTRY_NODESTORE`;
 - `sentry_tablestore.kvstore.tablestore.TablestoreKVStorage`, the same store without Sentry;
 - `sentry_tablestore.errors`, every exception that they raise;
-- `__version__`, and `sentry_tablestore.engine.version()`, which also tells the commit that was built.
+- `__version__`, and `sentry_tablestore.engine.version()`, which also tells the commit.
 """
 
 __version__ = "2.0.0"
