@@ -10,8 +10,10 @@ import click
 from .. import __version__
 from .delete import delete
 from .destroy import destroy
+from .export import export
 from .get import get
 from .group import Group, connection_options
+from .import_ import import_
 from .put import put
 
 
@@ -48,4 +50,6 @@ def main() -> None:
 main.add_command(get)
 main.add_command(put)
 main.add_command(delete)
+main.add_command(export)
+main.add_command(import_)
 main.add_command(destroy)
