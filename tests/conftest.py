@@ -10,7 +10,14 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(__file__)), "pyt
 sys.path.insert(0, os.path.dirname(__file__))
 
 import local_server
+from sentry_tablestore.attention import attention
 from sentry_tablestore.kvstore.tablestore import TablestoreKVStorage
+
+
+@pytest.fixture(autouse=True)
+def _no_warning_is_held_back():
+    """Let each test see the warnings of its own calls, whatever earlier ones warned of."""
+    attention.begin_anew()
 
 
 @pytest.fixture(scope="session")

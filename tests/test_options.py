@@ -1,6 +1,7 @@
 """What the options take, and what they refuse before anything is started."""
 
 import logging
+import os
 from datetime import timedelta
 
 import pytest
@@ -52,6 +53,7 @@ def test_what_the_engine_gets_by_default():
         "access_key_id": "the-key-id",
         "access_key_secret": "the-key-secret",
         "sts_token": "",
+        "credentials_from": "",
         "region": "",
         "default_ttl_ms": 0,
         "automatic_expiry": False,
@@ -351,8 +353,69 @@ def test_the_sdks_other_options_are_named_in_one_warning(caplog):
     assert record.getMessage().endswith("encoding, retry_policy, ssl_version")
 
 
-def test_a_provider_of_credentials_is_no_key():
-    refused("credentials_provider is not used", access_key_id=None, credentials_provider=object())
+def test_a_missing_key_names_the_provider_as_another_way():
+    refused("missing option access_key_id .*or credentials_provider", access_key_id=None)
+
+
+def test_with_a_provider_the_engine_gets_no_key(monkeypatch):
+    monkeypatch.setenv(options.KEY_ID_VARIABLE, "the-environments-id")
+    monkeypatch.setenv(options.KEY_SECRET_VARIABLE, "the-environments-secret")
+    monkeypatch.setenv(options.TOKEN_VARIABLE, "the-environments-token")
+    asked = []
+    without_key = {"access_key_id": None, "access_key_secret": None}
+    made = make(credentials_provider=lambda: asked.append(1), **without_key)
+    got = engine_options(made)
+    assert (got["access_key_id"], got["access_key_secret"], got["sts_token"]) == ("", "", "")
+    assert got["credentials_from"]
+    other = engine_options(make(credentials_provider=lambda: None, **without_key))
+    assert other["credentials_from"] != got["credentials_from"]
+    assert asked == []
+
+
+@pytest.mark.parametrize("name", ["access_key_id", "access_key_secret", "sts_token"])
+def test_a_key_and_a_provider_are_one_too_many(name):
+    given = {"access_key_id": None, "access_key_secret": None, name: "given"}
+    refused(
+        f"{name} and credentials_provider are both", credentials_provider="ecs_ram_role", **given
+    )
+
+
+def test_a_provider_that_is_none_is_refused_with_the_options():
+    refused(
+        "credentials_provider must be",
+        credentials_provider="ecs",
+        access_key_id=None,
+        access_key_secret=None,
+    )
+
+
+def test_metrics_may_be_a_callable_a_path_or_a_file(tmp_path):
+    def told(operation, seconds, counts, error):
+        pass
+
+    assert make().metrics is None
+    assert make(metrics=told).metrics is told
+    assert make(metrics="os.getpid").metrics is os.getpid
+    file = f"textfile:{tmp_path}/sentry.prom"
+    assert make(metrics=file).metrics is make(metrics=file).metrics
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "match"),
+    [
+        (7, "must be a callable"),
+        ("statsd", "must be a callable"),
+        ("no_such_module.name", "cannot be imported: ModuleNotFoundError"),
+        ("os.no_such_name", "no callable"),
+        ("os.sep", "no callable"),
+        ("textfile:", "absolute path"),
+        ("textfile:sentry.prom", "absolute path"),
+        ("textfile:/tmp/sentry.txt", "absolute path"),
+    ],
+)
+def test_metrics_may_be_nothing_else(given, match):
+    refused(match, metrics=given)
 
 
 def test_the_logger_of_requests_may_have_another_name():

@@ -1,15 +1,18 @@
 """No credential is in anything that a person, a log or an error monitor sees."""
 
 import copy
+import json
 import logging
 import os
 import pickle
 import traceback
 
 import local_server
+import metadata_stand_in
 import pytest
 import sentry_tablestore
 from sentry_tablestore import errors, options
+from sentry_tablestore.credentials import EcsRamRole
 from sentry_tablestore.kvstore.tablestore import TablestoreKVStorage
 
 PACKAGE = os.path.dirname(sentry_tablestore.__file__)
@@ -121,6 +124,68 @@ def test_no_refusal_of_options_shows_one(server, wrong):
     with pytest.raises(errors.TablestoreOptionsError) as caught:
         TablestoreKVStorage("i", "t", server.client_options(**{"sts_token": TOKEN, **wrong}))
     assert_no_secret(shown(caught.value))
+
+
+class TestAProvider:
+    """Credentials that come from one are shown as little as those of the options."""
+
+    def store(self, make_store, provider, **others):
+        return make_store(
+            credentials_provider=provider, access_key_id=None, access_key_secret=None, **others
+        )
+
+    def test_a_store_shows_none(self, make_store, new_id):
+        store = self.store(
+            make_store, lambda: (local_server.KEY_ID, local_server.KEY_SECRET, TOKEN)
+        )
+        store.get(new_id())
+        rotation = store.options.rotation
+        state = rotation._state
+        seen = [store, store.options, vars(store.options), rotation, vars(rotation), state]
+        seen += [getattr(state, name) for name in type(state).__slots__]
+        seen.append(store._client._options.reveal())
+        for thing in seen:
+            assert_no_secret(repr(thing))
+        for copying in (pickle.dumps, copy.deepcopy):
+            with pytest.raises(TypeError):
+                copying(state.credentials)
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            lambda: (local_server.KEY_ID, WRONG, TOKEN),
+            lambda: (local_server.KEY_ID, WRONG + "\n", TOKEN),
+            lambda: (local_server.KEY_ID, WRONG, TOKEN, 1.0),
+            lambda: (local_server.KEY_ID, WRONG, TOKEN, "tomorrow"),
+            lambda: local_server.KEY_ID + WRONG,
+            lambda: {"access_key_secret": WRONG},
+            lambda: (WRONG,),
+        ],
+        ids=["refused", "line break", "expired", "no time", "text", "no id", "short"],
+    )
+    def test_no_failure_shows_one(self, make_store, new_id, caplog, answer):
+        store = self.store(make_store, answer)
+        with caplog.at_level(logging.DEBUG), pytest.raises(
+            errors.TablestoreAuthenticationError
+        ) as caught:
+            store.get(new_id())
+        assert_no_secret(shown(caught.value))
+        assert_no_secret("\n".join(repr(vars(record)) for record in caplog.records))
+
+    @pytest.mark.parametrize("cut", [False, True])
+    def test_the_metadata_services_answer_is_shown_by_no_failure(self, make_store, new_id, cut):
+        with metadata_stand_in.serving() as service:
+            service.key.update(AccessKeySecret=WRONG, SecurityToken=TOKEN)
+            if cut:
+                text = json.dumps(service.key)[:-1]
+                path = metadata_stand_in.ROLES + service.role
+                service.answers[path] = lambda handler: (200, text)
+            else:
+                del service.key["Expiration"]
+            store = self.store(make_store, EcsRamRole(endpoint=service.endpoint))
+            with pytest.raises(errors.TablestoreAuthenticationError) as caught:
+                store.get(new_id())
+        assert_no_secret(shown(caught.value))
 
 
 def test_the_wrapper_of_a_secret(monkeypatch):

@@ -1,14 +1,22 @@
-"""Calls of the engine: handles, errors and log records. The only user of the native module."""
+"""Calls of the engine: handles, credentials, errors and log records. The only user of the native
+module."""
 
 import json
 import logging
-from typing import Any
+import time
+from typing import Any, Optional, Sequence, Tuple
 
 from . import loader
-from .errors import from_engine
-from .options import Secret
+from .credentials.answer import Credentials
+from .credentials.rotation import Rotation
+from .errors import TablestoreAuthenticationError, TablestoreError, from_engine
+from .metrics import Observers
+from .secret import Secret
+from .symptoms import symptoms
 
 project_logger = logging.getLogger("sentry_tablestore.kvstore.tablestore")
+
+_now = time.monotonic
 
 
 def version() -> str:
@@ -28,11 +36,24 @@ class Client:
 
     :param options: JSON text for `_native.open`.
     :param logger_name: Name of the logger that gets a record for each request.
+    :param rotation: Where its credentials come from; None: they are in `options`.
+    :param observers: Who is told of each call.
+    :param patience: Seconds that a call may wait for another thread to fetch credentials.
     """
 
-    def __init__(self, options: Secret, logger_name: str) -> None:
+    def __init__(
+        self,
+        options: Secret,
+        logger_name: str,
+        rotation: Optional[Rotation],
+        observers: Observers,
+        patience: float,
+    ) -> None:
         self._options = options
         self._client_logger = logging.getLogger(logger_name)
+        self._rotation = rotation
+        self._observers = observers
+        self._patience = patience
 
     def call(self, function: str, *arguments: Any) -> Any:
         """Call a function of the engine with a handle, and give its result.
@@ -40,18 +61,22 @@ class Client:
         :param function: Name of a function of `_native` that takes a handle.
         :raises TablestoreError: the exception of the error that the engine told.
         """
-        process = loader.process()
-        handle = process.handles.get(self._options.reveal())
-        if handle is None:
-            handle = self._open(process)
-        return self._finish(
-            getattr(process.native, function)(
-                handle,
-                *arguments,
-                project_logger.getEffectiveLevel(),
-                self._client_logger.getEffectiveLevel(),
-            )
-        )
+        began = _now()
+        counts: Sequence[int] = ()
+        failure: Optional[str] = None
+        try:
+            failed, result, counts = self._call(function, arguments)
+            if failed:
+                error = from_engine(result)
+                symptoms.failed(error)
+                raise error
+            return result
+        except BaseException as error:
+            failure = type(error).__name__
+            raise
+        finally:
+            symptoms.counted(counts)
+            self._observers.tell(function, _now() - began, counts, failure)
 
     def close(self) -> None:
         """Close the client in this process, for every store that shares it.
@@ -65,26 +90,71 @@ class Client:
             handle = process.handles.pop(self._options.reveal(), None)
         if handle is not None:
             process.native.close(handle)
+            if self._rotation is not None:
+                self._rotation.forget(handle)
+
+    def _call(self, function: str, arguments: Tuple[Any, ...]) -> Tuple[bool, Any, Sequence[int]]:
+        """Give whether it failed, the result or the engine's error, and the counts."""
+        process = loader.process()
+        handle = process.handles.get(self._options.reveal())
+        if handle is None:
+            handle = self._open(process)
+        if self._rotation is None:
+            return self._send(process.native, function, handle, arguments)
+        used = self._authorise(self._rotation, process.native, handle)
+        failed, result, counts = self._send(process.native, function, handle, arguments)
+        if failed and _is_refusal(result) and self._rotation.renew(used, self._patience):
+            self._rotation.hand_to(process.native, handle)
+            failed, result, more = self._send(process.native, function, handle, arguments)
+            counts = [a + b for a, b in zip(counts, more)]
+        return failed, result, counts
+
+    def _authorise(self, rotation: Rotation, native: Any, handle: int) -> Credentials:
+        """Make the client sign with good credentials, and give them.
+
+        :raises TablestoreAuthenticationError: when there are none.
+        """
+        try:
+            rotation.current(self._patience)
+        except TablestoreError as error:
+            symptoms.without_credentials(error)
+            raise
+        return rotation.hand_to(native, handle)
+
+    def _send(
+        self, native: Any, function: str, handle: int, arguments: Tuple[Any, ...]
+    ) -> Tuple[bool, Any, Sequence[int]]:
+        status, result, logs, counts = getattr(native, function)(
+            handle,
+            *arguments,
+            project_logger.getEffectiveLevel(),
+            self._client_logger.getEffectiveLevel(),
+        )
+        if logs is not None:
+            self._emit(logs)
+        return bool(status), result, counts
 
     def _open(self, process: loader.Process) -> int:
         with process.lock:
             handle = process.handles.get(self._options.reveal())
             if handle is None:
-                handle = self._finish(process.native.open(self._options.reveal().encode("utf-8")))
+                status, handle, logs, _ = process.native.open(
+                    self._options.reveal().encode("utf-8")
+                )
+                if logs is not None:
+                    self._emit(logs)
+                if status:
+                    raise from_engine(handle)
                 process.handles[self._options.reveal()] = handle
             return handle
-
-    def _finish(self, answer: Any) -> Any:
-        """Emit the records of a call, then raise its error or give its result."""
-        status, result, logs, _counts = answer
-        if logs is not None:
-            self._emit(logs)
-        if status:
-            raise from_engine(result)
-        return result
 
     def _emit(self, logs: bytes) -> None:
         for record in json.loads(logs.decode("utf-8")):
             logger = self._client_logger if record["logger"] == "client" else project_logger
             # Not as an argument of "%s": by its format Sentry would take all of them for one issue.
             logger.log(record["level"], record["message"])
+
+
+def _is_refusal(error: bytes) -> bool:
+    """Whether the service refused the access key or its token."""
+    return json.loads(error.decode("utf-8")).get("kind") == TablestoreAuthenticationError.kind

@@ -175,8 +175,8 @@ class TablestoreAuthenticationError(TablestoreAccessError):
 
     kind = "authentication"
     advice = (
-        "Check the options access_key_id, access_key_secret, sts_token, region and instance, "
-        "and this machine's clock."
+        "Check the options access_key_id, access_key_secret, sts_token (or credentials_provider), "
+        "region and instance, and this machine's clock."
     )
 
 

@@ -7,6 +7,7 @@
 | `table` | the table's name | `nodestore` |
 | `access_key_id`, `access_key_secret` | the access key | environment variables, below |
 | `sts_token` | the token of a temporary key | environment variable, with a key from there |
+| `credentials_provider` | gives keys that change: see docs/credentials.md | none |
 | `region` | signs requests with V4 for this region, such as `cn-hangzhou` | none: V2 |
 | `default_ttl` | how long a value lives, a `timedelta` | None: for ever |
 | `automatic_expiry` | `default_ttl` is the table's TimeToLive: whole seconds, from a day | False |
@@ -15,11 +16,13 @@
 | `max_connection` | requests in flight at once, in one process | 64 |
 | `reserved_throughput` | capacity units to reserve, (read, write) | (0, 0) |
 | `logger_name` | logger of the requests | `tablestore-client` |
+| `metrics` | who is told of each call: a callable, its path, `textfile:/PATH.prom` | none |
 
 The environment variables are `ALIBABA_CLOUD_ACCESS_KEY_ID`, `ALIBABA_CLOUD_ACCESS_KEY_SECRET` and
-`ALIBABA_CLOUD_SECURITY_TOKEN`. `socket_timeout`, the Python SDK's limit of one attempt, is taken
-for `timeout` where that is not given. The SDK's other options mean nothing here and are named in
-one warning.
+`ALIBABA_CLOUD_SECURITY_TOKEN`; they are not looked at where there is a `credentials_provider`, and
+no provider is asked that the option does not name. `socket_timeout`, the Python SDK's limit of one
+attempt, is taken for `timeout` where that is not given. The SDK's other options mean nothing here
+and are named in one warning.
 """
 
 import difflib
@@ -31,8 +34,13 @@ import re
 from datetime import timedelta
 from typing import Any, Dict, List, Mapping, Optional, Set, Tuple
 
+from .credentials.answer import ACCEPTABLE
+from .credentials.provider import provider_of
+from .credentials.rotation import Rotation, rotation_of
 from .endpoint import check_endpoint, instance_of
 from .errors import TablestoreOptionsError
+from .metrics import callback_of
+from .secret import Secret
 
 logger = logging.getLogger("sentry_tablestore.kvstore.tablestore")
 
@@ -52,6 +60,7 @@ KNOWN = (
     "access_key_id",
     "access_key_secret",
     "sts_token",
+    "credentials_provider",
     "region",
     "default_ttl",
     "automatic_expiry",
@@ -61,6 +70,7 @@ KNOWN = (
     "max_connection",
     "reserved_throughput",
     "logger_name",
+    "metrics",
 )
 
 # Parameters of the tablestore SDK's OTSClient (6.4.8) that have no meaning for this engine.
@@ -73,7 +83,6 @@ WITHOUT_MEANING = (
     "extra_headers",
     "sign_date",
     "auto_update_v4_sign",
-    "credentials_provider",
 )
 
 # TableOptions.time_to_live: at least a day by the service's rule, at most what an int32 holds.
@@ -88,35 +97,15 @@ _TABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}\Z")
 # refused here, so that the service stays the judge of its names.
 _INSTANCE_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,62}[A-Za-z0-9])?\Z")
 _REGION = re.compile(r"[A-Za-z0-9-]{1,64}\Z")
-_CREDENTIAL = re.compile(r"[\x21-\x7e]+\Z")
 
 _warned: Set[Tuple[str, ...]] = set()
-
-
-class Secret:
-    """Text that no `repr`, traceback or pickle shows."""
-
-    __slots__ = ("_text",)
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def reveal(self) -> str:
-        """Give the text; only for handing it on, never to keep in a variable."""
-        return self._text
-
-    def __repr__(self) -> str:
-        return "<secret>"
-
-    def __reduce__(self) -> Any:
-        raise TypeError(
-            "credentials cannot be pickled or copied: make the store anew from its options"
-        )
 
 
 class Options:
     """Checked options of one store. They do not change.
 
+    :ivar rotation: The credentials of `credentials_provider`; None without one.
+    :ivar metrics: What the option of that name is told by; None without one.
     :raises TablestoreOptionsError: naming the first option that is missing, unknown or wrong.
     """
 
@@ -125,7 +114,8 @@ class Options:
         self.end_point = check_endpoint(given.get("end_point"))
         self.instance = _instance(given.get("instance"), self.end_point)
         self.table = _matching("table", given.get("table"), DEFAULT_TABLE, _TABLE_NAME, _TABLE_RULE)
-        self._key_id, self._key_secret, self._token = _credentials(given)
+        self.rotation = _rotation(given)
+        self._key_id, self._key_secret, self._token = _credentials(given, self.rotation)
         self.region = _matching("region", given.get("region"), "", _REGION, _REGION_RULE)
         self.default_ttl = _default_ttl(given.get("default_ttl"))
         self.automatic_expiry = _boolean("automatic_expiry", given.get("automatic_expiry"))
@@ -140,10 +130,14 @@ class Options:
             raise TablestoreOptionsError(
                 f"logger_name must be a str, not {_type(self.logger_name)}"
             )
+        self.metrics = callback_of(given.get("metrics"))
         _warn_of_the_meaningless(given)
 
     def to_engine(self, automatic_expiry: bool) -> Secret:
-        """Give the JSON text that opens the engine's client (`_native.open`)."""
+        """Give the JSON text that opens the engine's client (`_native.open`).
+
+        With a provider it holds no key: the client must be given one before its first request.
+        """
         fields = {
             "end_point": self.end_point,
             "instance": self.instance,
@@ -151,6 +145,7 @@ class Options:
             "access_key_id": self._key_id.reveal(),
             "access_key_secret": self._key_secret.reveal(),
             "sts_token": self._token.reveal(),
+            "credentials_from": self.rotation.identity if self.rotation is not None else "",
             "region": self.region,
             "default_ttl_ms": (self.default_ttl or timedelta()) // _MILLISECOND,
             "automatic_expiry": automatic_expiry,
@@ -235,7 +230,22 @@ def _matching(name: str, given: Any, default: str, pattern: Any, rule: str) -> s
     return given
 
 
-def _credentials(given: Mapping[str, Any]) -> Tuple[Secret, Secret, Secret]:
+def _rotation(given: Mapping[str, Any]) -> Optional[Rotation]:
+    if given.get("credentials_provider") is None:
+        return None
+    for name in ("access_key_id", "access_key_secret", "sts_token"):
+        if given.get(name):
+            raise TablestoreOptionsError(
+                f"{name} and credentials_provider are both given: remove one of them"
+            )
+    return rotation_of(provider_of(given["credentials_provider"]))
+
+
+def _credentials(
+    given: Mapping[str, Any], rotation: Optional[Rotation]
+) -> Tuple[Secret, Secret, Secret]:
+    if rotation is not None:
+        return Secret(""), Secret(""), Secret("")
     missing: List[str] = []
     found: Dict[str, Secret] = {}
     for name, variable in (
@@ -247,12 +257,9 @@ def _credentials(given: Mapping[str, Any]) -> Tuple[Secret, Secret, Secret]:
         else:
             missing.append(f"{name} (or {variable} in the environment)")
     if missing:
-        hint = (
-            "; credentials_provider is not used here"
-            if given.get("credentials_provider") is not None
-            else ""
+        raise TablestoreOptionsError(
+            "missing option {}, or credentials_provider".format(" and ".join(missing))
         )
-        raise TablestoreOptionsError("missing option {}{}".format(" and ".join(missing), hint))
     token = Secret("")
     # A token belongs to one key: the environment's must not go with a key of the options.
     from_environment = not given.get("access_key_id") and os.environ.get(TOKEN_VARIABLE)
@@ -267,7 +274,7 @@ def _credential(name: str, given: Any, variable: str) -> Secret:
     text = given or os.environ[variable]
     if not isinstance(text, str):
         raise TablestoreOptionsError(f"{source} must be a str, not {_type(text)}")
-    if not _CREDENTIAL.match(text):
+    if not ACCEPTABLE.match(text):
         raise TablestoreOptionsError(
             f"{source} holds a space, a line break or another character that no access key has"
         )

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 import running_sentry
-from sentry_tablestore.errors import TablestoreConnectionError, TablestoreError
+from sentry_tablestore.errors import TablestoreConnectionError
 
 
 @pytest.fixture(params=running_sentry.LAYOUTS, scope="module")
@@ -200,52 +200,13 @@ def test_every_thread_constructs_it_again(nodes, new_id):
     assert nodes.get_multi(ids) == {node: {"id": node} for node in ids}
 
 
-def test_spans_and_metrics_of_the_running_sentry(backend, nodes, recorded, new_id):
-    node = new_id()
-    nodes.set(node, {"a": 1})
-    nodes.get(node)
-    nodes.get_multi([node])
-    nodes.delete(node)
-    nodes.delete_multi([node, node])
-    spans = [entry[1:] for entry in recorded if entry[0] == "span"]
-    measures = [entry for entry in recorded if entry[0] != "span"]
-    if backend.layout == "bare":
-        assert recorded == []
-        return
-    assert spans == [
-        ("nodestore.tablestore.delete", {"failed": False}),
-        ("nodestore.tablestore.delete_multi", {"num_ids": 2, "failed": False}),
-    ]
-    operations = ["put", "get", "get-multi", "delete", "delete-multi"]
-    if backend.layout == "newest":
-        sizes = [[7], [7], [], [], []]
-        assert measures == [
-            ("measure", name, "nodestore", size) for name, size in zip(operations, sizes)
-        ]
-    else:
-        key = "nodestore.tablestore.duration"
-        assert measures == [("timing", key, {"operation": name}) for name in operations]
-
-
-@pytest.mark.parametrize("backend", ["old", "moved"], indirect=True)
-def test_failures_are_counted(make_nodes, recorded):
-    with pytest.raises(TablestoreError):
-        make_nodes(end_point="http://127.0.0.1:9", timeout=0.05).delete("a")
-    assert (
-        "incr",
-        "nodestore.tablestore.failed",
-        {"operation": "delete", "error": "TablestoreConnectionError"},
-    ) in recorded
-    assert ("span", "nodestore.tablestore.delete", {"failed": True}) in recorded
-
-
 def test_a_tool_that_takes_other_parameters_fails_nothing(backend, nodes, monkeypatch, new_id):
-    def changed(everything, is_different):
+    def changed(*, everything, is_different):
         raise AssertionError("not callable so")
 
     found = sys.modules["sentry_tablestore.nodestore.sentry"]._found
-    monkeypatch.setitem(found, "span", changed)
-    monkeypatch.setitem(found, "measure", lambda: None)
+    for tool in ("span", "base_span", "measure", "report"):
+        monkeypatch.setitem(found, tool, changed)
     node = new_id()
     nodes.set(node, {"a": 1})
     nodes.delete(node)

@@ -63,8 +63,8 @@ def counted(backend, old):
         counts = {}
         for entry in record:
             if entry[:2] == ("incr", "nodestore.tablestore.read_through"):
-                result = entry[2]["result"]
-                counts[result] = counts.get(result, 0) + 1
+                result = entry[3]["result"]
+                counts[result] = counts.get(result, 0) + entry[2]
         del record[:]
         return counts
 
@@ -406,7 +406,8 @@ class TestCopies:
             assert copying.get(ids[0]) == {"a": 1}
             assert copying.get(ids[1]) == {"a": 1}
         warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
-        (warning,) = [record.getMessage() for record in warnings]
+        messages = [record.getMessage() for record in warnings]
+        (warning,) = [message for message in messages if message.startswith("read_through")]
         assert warning.startswith("read_through could not copy 1 nodes from stand_in.old_store.")
         assert ids[0] in warning
         assert "OTSNoPermissionAccess" in warning

@@ -5,6 +5,7 @@ from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
 
 from ..engine import Client
 from ..errors import TablestoreError, TablestoreOptionsError
+from ..metrics import Observers
 from ..options import Options, check_time_to_live
 from .arguments import checked_id, checked_ids, checked_value, cutoff_milliseconds, ttl_milliseconds
 from .description import TableDescription, table_description
@@ -47,6 +48,7 @@ class TablestoreKVStorage:
         that name.
     :param automatic_expiry: Whether the table itself drops values after `default_ttl`, as a table
         does that was bootstrapped so. Needs whole seconds and at least a day.
+    :ivar observers: Who is told of each call: see `sentry_tablestore.metrics`.
     :raises TablestoreOptionsError: naming what is wrong; also a ValueError.
     """
 
@@ -85,6 +87,7 @@ class TablestoreKVStorage:
         self.table_name = self.options.table
         self.default_ttl = self.options.default_ttl
         self.compression = self.options.compression or None
+        self.observers = Observers(self.options.metrics)
         self._client = self._client_for(self.options.automatic_expiry)
 
     def get(self, key: str) -> Optional[bytes]:
@@ -252,7 +255,13 @@ class TablestoreKVStorage:
         self._client.close()
 
     def _client_for(self, automatic_expiry: bool) -> Client:
-        return Client(self.options.to_engine(automatic_expiry), self.options.logger_name)
+        return Client(
+            self.options.to_engine(automatic_expiry),
+            self.options.logger_name,
+            self.options.rotation,
+            self.observers,
+            self.options.timeout,
+        )
 
     def __repr__(self) -> str:
         # Without options while the constructor refuses them, where an error monitor looks at it.

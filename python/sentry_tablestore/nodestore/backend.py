@@ -25,7 +25,7 @@ from ..errors import TablestoreOptionsError
 from ..kvstore.tablestore import TablestoreKVStorage
 from ..options import DEFAULT_TABLE
 from .read_through import OldBytes, ReadThrough
-from .sentry import NodeStorage, measured, span
+from .sentry import NodeStorage, measured, report, span
 
 try:
     from click import ClickException
@@ -101,6 +101,7 @@ class TablestoreNodeStorage(NodeStorage):
                 reserved_throughput=reserved_throughput,
                 automatic_expiry=automatic_expiry,
             )
+            self._store.observers.add(report)
         except TablestoreOptionsError as error:
             self._refusal = error.message
         self.automatic_expiry = automatic_expiry
@@ -132,7 +133,7 @@ class TablestoreNodeStorage(NodeStorage):
         """Start nothing: this runs in the parent of every worker, and each starts its own."""
 
     def _get_bytes(self, id: str) -> Optional[bytes]:
-        with measured("get") as record_size:
+        with measured("get", compression=self.store.compression) as record_size:
             data = self.store.get(id)
             if data:
                 record_size(len(data))
@@ -142,7 +143,7 @@ class TablestoreNodeStorage(NodeStorage):
 
     def _get_bytes_multi(self, id_list: List[str]) -> Dict[str, Optional[bytes]]:
         nodes: Dict[str, Optional[bytes]] = dict.fromkeys(id_list)
-        with measured("get-multi"):
+        with measured("get-multi", num_ids=len(id_list)):
             nodes.update(self.store.get_many(id_list))
         missing = [id for id, data in nodes.items() if data is None]
         if missing and self._read_through is not None:
@@ -155,7 +156,7 @@ class TablestoreNodeStorage(NodeStorage):
         return super()._decode(value, subkey)
 
     def _set_bytes(self, id: str, data: bytes, ttl: Optional[timedelta] = None) -> None:
-        with measured("put", len(data)):
+        with measured("put", len(data), self.store.compression):
             self.store.set(id, data, ttl)
 
     def delete(self, id: str) -> None:

@@ -1,12 +1,13 @@
 """The running Sentry, which moves: everything that this package uses of it, and nothing else.
 
 Its nodestore base class must be there. Spans and metrics are used where they are; whatever they
-lack or refuse must never fail an operation, so it is quietly done without.
+lack or refuse must never fail an operation, so it is quietly done without. docs/metrics.md names
+the metrics and the attributes of spans.
 """
 
 import contextlib
-import time
-from typing import Any, Callable, Dict, Iterator, Optional
+import threading
+from typing import Any, Callable, Dict, Iterator, Mapping, Optional
 
 _BASE = "sentry.services.nodestore.base"
 
@@ -19,13 +20,44 @@ except ModuleNotFoundError as _error:
         raise
     from sentry.nodestore.base import NodeStorage
 
-__all__ = ["NodeStorage", "count", "measured", "span"]
+__all__ = ["NodeStorage", "count", "measured", "report", "span"]
 
 # What a tool that has moved or has other parameters raises. Not Exception: among those is what
 # the deadline of a task raises out of anywhere.
 _CHANGED = (ImportError, AttributeError, TypeError)
 
+# Operations that Sentry's base class may have made a span for, by the name of ours.
+_READ_OR_WRITE = {"get": "get", "get-multi": "get_multi", "put": "set"}
+
+_SIZES = {"raw": "nodestore.tablestore.size.raw", "stored": "nodestore.tablestore.size.stored"}
+_COUNTERS = {
+    name: "nodestore.tablestore." + name
+    for name in ("requests", "retries", "throttled", "missing", "split")
+}
+_ATTRIBUTES = {
+    "requests": "requests",
+    "retries": "retries",
+    "throttled": "throttled",
+    "missing": "missing",
+    "raw": "bytes.raw",
+    "stored": "bytes.stored",
+}
+
 _found: Dict[str, Any] = {}
+
+
+class _Here(threading.local):
+    """What is open in a thread.
+
+    :ivar tag: Sets an attribute of the span that the calls of the engine belong to.
+    :ivar record_stored: Takes the stored bytes of a value, where Sentry measures them.
+    """
+
+    tag: Optional[Callable[[str, Any], Any]] = None
+    record_stored: Optional[Callable[[int], Any]] = None
+
+
+_here = _Here()
 
 
 @contextlib.contextmanager
@@ -35,29 +67,79 @@ def span(operation: str, **attributes: Any) -> Iterator[None]:
     :param operation: Such as `nodestore.tablestore.delete`; the span's name and op.
     """
     with contextlib.ExitStack() as stack:
+        before = _here.tag
         with contextlib.suppress(*_CHANGED):
             started = stack.enter_context(_tool("span", _find_span)(operation))
-            tag = getattr(started, "set_attribute", None) or started.set_tag
-            for name, value in attributes.items():
-                tag(name, value)
-        yield
+            _here.tag = _setter(started)
+            _tag(attributes)
+        try:
+            yield
+        finally:
+            _here.tag = before
 
 
 @contextlib.contextmanager
-def measured(operation: str, size: Optional[int] = None) -> Iterator[Callable[[int], None]]:
-    """Measure what happens inside by the running Sentry's own metrics.
+def measured(
+    operation: str, size: Optional[int] = None, compression: Optional[str] = None, **attributes: Any
+) -> Iterator[Callable[[int], None]]:
+    """Measure what happens inside by the running Sentry's own measurements of storage, and show a
+    read or write in its tracing.
 
     :param operation: get, get-multi, put, delete or delete-multi, as Sentry's own backends call
         them.
     :param size: Bytes before compression, where known at the start.
-    :returns: a function that takes them when they become known.
+    :param compression: Of the stored bytes.
+    :param attributes: Of the span of a read or write: the one that Sentry's base class has made, or
+        one of our own.
+    :returns: a function that takes the bytes when they become known.
     """
     with contextlib.ExitStack() as stack:
+        before = _here.tag, _here.record_stored
         record: Callable[[int], None] = _nothing
+        with contextlib.suppress(*_CHANGED):
+            if operation in _READ_OR_WRITE:
+                current = _tool("base_span", _find_base_span)()
+                if current is None:
+                    current = stack.enter_context(
+                        _tool("span", _find_span)(
+                            "nodestore.tablestore." + _READ_OR_WRITE[operation]
+                        )
+                    )
+                _here.tag = _setter(current)
+                _tag(attributes)
         with contextlib.suppress(*_CHANGED):
             emitter = stack.enter_context(_tool("measure", _find_measure)(operation, size))
             record = getattr(emitter, "record_uncompressed_size", _nothing)
-        yield record
+            stored = getattr(emitter, "record_compressed_size", None)
+            if stored is not None and compression:
+                _here.record_stored = lambda size: stored(size, compression)
+        try:
+            yield record
+        finally:
+            _here.tag, _here.record_stored = before
+
+
+def report(operation: str, seconds: float, counts: Mapping[str, int], error: Optional[str]) -> None:
+    """Tell the running Sentry of a call of the store: see `sentry_tablestore.metrics`."""
+    with contextlib.suppress(*_CHANGED):
+        _tool("report", _find_report)(operation, seconds, counts, error)
+    with contextlib.suppress(*_CHANGED):
+        if _here.record_stored is not None and counts.get("stored"):
+            _here.record_stored(counts["stored"])
+    with contextlib.suppress(*_CHANGED):
+        if _here.tag is not None:
+            _tag({_ATTRIBUTES[name]: n for name, n in counts.items() if n and name in _ATTRIBUTES})
+
+
+def _tag(attributes: Mapping[str, Any]) -> None:
+    if _here.tag is not None:
+        for name, value in attributes.items():
+            _here.tag(name, value)
+
+
+def _setter(started: Any) -> Any:
+    """Give what sets an attribute: spans of today have attributes, the older ones tags."""
+    return getattr(started, "set_attribute", None) or started.set_tag
 
 
 def count(name: str, amount: int, **tags: str) -> None:
@@ -85,7 +167,8 @@ def _find_span() -> Any:
         from sentry_sdk import traces
 
         start = traces.start_span
-        return lambda operation: start(name=operation, attributes={"sentry.op": operation})
+        if _is_streaming():
+            return lambda operation: start(name=operation, attributes={"sentry.op": operation})
     with contextlib.suppress(*_CHANGED):
         import sentry_sdk
 
@@ -94,15 +177,44 @@ def _find_span() -> Any:
     return lambda operation: contextlib.ExitStack()
 
 
+def _is_streaming() -> bool:
+    """Whether spans are of today's kind: in the other mode the SDK logs a warning for each."""
+    with contextlib.suppress(*_CHANGED):
+        from sentry_sdk import get_client
+        from sentry_sdk.tracing_utils import has_span_streaming_enabled
+
+        return bool(has_span_streaming_enabled(get_client().options))
+    # An SDK that cannot be asked has only the one of the two that is there.
+    return True
+
+
+def _find_base_span() -> Any:
+    """Give what gives the span that Sentry's base class has made for this read or write, or None.
+
+    It makes none of today's kind, and none around `get_bytes` and `set_bytes`.
+    """
+    with contextlib.suppress(*_CHANGED):
+        from sentry_sdk import get_current_span
+
+        def of_base() -> Any:
+            current = get_current_span()
+            if current is None:
+                return None
+            op = getattr(current, "op", None) or ""
+            function = getattr(current, "description", None) or ""
+            # `set_subkeys` was "nodestore" at first, and is a traced function since.
+            made = op.startswith("nodestore") or function.endswith("NodeStorage.set_subkeys")
+            return current if made else None
+
+        return of_base
+    return lambda: None
+
+
 def _find_measure() -> Any:
     with contextlib.suppress(*_CHANGED):
         from sentry.objectstore.metrics import measure_storage_operation
 
         return lambda operation, size: measure_storage_operation(operation, "nodestore", size)
-    with contextlib.suppress(*_CHANGED):
-        from sentry.utils.metrics import incr, timing
-
-        return lambda operation, size: _timed(operation, timing, incr)
     return lambda operation, size: contextlib.ExitStack()
 
 
@@ -114,19 +226,42 @@ def _find_count() -> Any:
     return lambda name, amount, tags: None
 
 
-@contextlib.contextmanager
-def _timed(operation: str, timing: Any, incr: Any) -> Iterator[None]:
-    """Measure as Sentry did before it had a tool for it: seconds, and failures by their class."""
-    start = time.monotonic()
-    failure = ""
-    try:
-        yield
-    except Exception as error:
-        failure = type(error).__name__
-        raise
-    finally:
-        elapsed = time.monotonic() - start
-        with contextlib.suppress(*_CHANGED):
-            timing("nodestore.tablestore.duration", elapsed, tags={"operation": operation})
-            if failure:
-                incr("nodestore.tablestore.failed", tags={"operation": operation, "error": failure})
+def _find_report() -> Any:
+    with contextlib.suppress(*_CHANGED):
+        from sentry.utils import metrics
+
+        timing, incr = metrics.timing, metrics.incr
+        distribution = getattr(metrics, "distribution", None)
+
+        def size_of(key: str, amount: int, tags: Mapping[str, str]) -> None:
+            if distribution is not None:
+                distribution(key, amount, tags=tags, unit="byte")
+            else:
+                # What Sentry itself did with sizes before it had the other one.
+                timing(key, amount, tags=tags)
+
+        def tell(
+            operation: str, seconds: float, counts: Mapping[str, int], error: Optional[str]
+        ) -> None:
+            if _discards(metrics):
+                return
+            tags = {"operation": operation}
+            timing("nodestore.tablestore.duration", seconds, tags=tags)
+            if error is not None:
+                incr("nodestore.tablestore.failed", tags={"operation": operation, "error": error})
+            for name, amount in counts.items():
+                if not amount:
+                    continue
+                if name in _COUNTERS:
+                    incr(_COUNTERS[name], amount=amount, tags=tags)
+                elif name in _SIZES:
+                    size_of(_SIZES[name], amount, tags)
+
+        return tell
+    return lambda operation, seconds, counts, error: None
+
+
+def _discards(metrics: Any) -> bool:
+    """Whether Sentry is set to have no metrics, as it is until told otherwise."""
+    backend = getattr(metrics, "backend", None)
+    return type(getattr(backend, "inner", backend)).__name__ == "DummyMetricsBackend"

@@ -124,27 +124,69 @@ class NewestNodeStorage(NodeStorage):
 class Span:
     """A span, of the older or the newest kind."""
 
-    def __init__(self, op, setter):
+    open_ones = []  # noqa: RUF012 - those of the process, as this is
+
+    def __init__(self, op, setter, description=None):
+        self.op = op
+        self.description = description
         self.tags = {}
         setattr(self, setter, self.tags.__setitem__)
         recorded.append(("span", op, self.tags))
 
     def __enter__(self):
+        self.open_ones.append(self)
         return self
 
     def __exit__(self, kind, value, traceback):
+        self.open_ones.pop()
         self.tags["failed"] = kind is not None
+
+
+def current_span():
+    """Give the innermost span that is open."""
+    return Span.open_ones[-1] if Span.open_ones else None
 
 
 def _dumps(value):
     return json.dumps(value, sort_keys=True, separators=(",", ":")).encode("ascii")
 
 
+class TracedNodeStorage(NodeStorage):
+    """The base class of 2021 and later, which makes a span for each read and write.
+
+    :cvar writing: Op and description of the span of a write.
+    """
+
+    writing = ("nodestore", "set_subkeys")
+
+    def get(self, id, subkey=None):
+        with Span("nodestore.get", "set_tag"):
+            return super().get(id, subkey)
+
+    def get_multi(self, id_list, subkey=None):
+        with Span("nodestore.get_multi", "set_tag"):
+            return super().get_multi(id_list, subkey)
+
+    def set_subkeys(self, id, data, ttl=None):
+        with Span(self.writing[0], "set_tag", self.writing[1]):
+            super().set_subkeys(id, data, ttl)
+
+
+class TracedByFunctionNodeStorage(TracedNodeStorage):
+    """As it became later."""
+
+    writing = ("function", "sentry.services.nodestore.base.NodeStorage.set_subkeys")
+
+
 class Emitter:
     """What the newest metrics give for one operation."""
 
     def __init__(self, sizes):
+        self._sizes = sizes
         self.record_uncompressed_size = sizes.append
+
+    def record_compressed_size(self, value, compression="unknown"):
+        self._sizes.append((value, compression))
 
 
 @contextlib.contextmanager

@@ -1,8 +1,7 @@
 """Stands in for Sentry's metrics."""
 
-from stand_in import recorded
+from stand_in.metrics import Statsd, Wrapper, distribution, incr, timing
 
+__all__ = ["backend", "distribution", "incr", "timing"]
 
-def incr(key, amount=1, instance=None, tags=None):
-    """Record a count."""
-    recorded.extend([("incr", key, tags)] * amount)
+backend = Wrapper(Statsd())

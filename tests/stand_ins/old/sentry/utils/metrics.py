@@ -1,13 +1,7 @@
 """Stands in for Sentry's metrics."""
 
-from stand_in import recorded
+from stand_in.metrics import Statsd, incr, timing
 
+__all__ = ["backend", "incr", "timing"]
 
-def incr(key, amount=1, instance=None, tags=None):
-    """Record a count."""
-    recorded.extend([("incr", key, tags)] * amount)
-
-
-def timing(key, value, instance=None, tags=None):
-    """Record seconds."""
-    recorded.append(("timing", key, tags))
+backend = Statsd()
