@@ -46,9 +46,9 @@ func (s *Server) batchGetRow(c *call) error {
 		c.out = protowire.AppendString(c.out, tr.GetTableName())
 		for _, key := range tr.PrimaryKey {
 			if e := c.fault.rowError(row); e != nil {
-				c.out = appendFailedRow(c.out, e)
+				c.out = c.appendFailedRow(c.out, e)
 			} else if t == nil {
-				c.out = appendFailedRow(c.out, errNoTableToRead())
+				c.out = c.appendFailedRow(c.out, errNoTableToRead())
 			} else {
 				s.appendBatchRow(c, &reader, sel, key)
 			}
@@ -63,7 +63,7 @@ func (s *Server) batchGetRow(c *call) error {
 func (s *Server) appendBatchRow(c *call, reader *rowReader, sel *selection, key []byte) {
 	pk, found, units, err := s.readRow(reader, sel, key, c.now)
 	if err != nil {
-		c.out = appendFailedRow(c.out, c.rowFailure(err))
+		c.out = c.appendFailedRow(c.out, c.rowFailure(err))
 		return
 	}
 	size := 2 + consumedSize(units, 0)
@@ -77,6 +77,7 @@ func (s *Server) appendBatchRow(c *call, reader *rowReader, sel *selection, key 
 	c.out = append(c.out, 1<<3, 1) // is_ok = true
 	c.out = appendConsumed(c.out, 3, units, 0)
 	if found {
+		c.rowsRead++
 		c.out = protowire.AppendTag(c.out, 4, protowire.BytesType)
 		c.out = appendRowBuffer(c.out, sel, pk)
 	}
@@ -84,7 +85,8 @@ func (s *Server) appendBatchRow(c *call, reader *rowReader, sel *selection, key 
 
 // appendFailedRow appends the result of a row that failed, as the field 2 of a table's part of a batch. There is no consumed field:
 // the official clients expect none beside an error.
-func appendFailedRow(dst []byte, e *serviceError) []byte {
+func (c *call) appendFailedRow(dst []byte, e *serviceError) []byte {
+	c.server.metrics.rowsFailed.WithLabelValues(c.operation, e.code).Inc()
 	message := appendError(nil, e)
 	dst = protowire.AppendTag(dst, 2, protowire.BytesType)
 	dst = protowire.AppendVarint(dst, uint64(2+1+protowire.SizeBytes(len(message))))

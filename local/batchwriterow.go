@@ -202,8 +202,9 @@ func (s *Server) applyBatchRow(r *batchRow, pending map[string]*pendingRow, now 
 // appendWrittenRow appends the result of a row as the field 2 of the table's part.
 func (c *call) appendWrittenRow(dst []byte, r *batchRow) []byte {
 	if r.err != nil {
-		return appendFailedRow(dst, c.rowFailure(r.err))
+		return c.appendFailedRow(dst, c.rowFailure(r.err))
 	}
+	c.rowsWritten++
 	read, write := r.mutation.consumed()
 	size := 2 + consumedSize(read, write)
 	if r.answer != nil {

@@ -97,7 +97,7 @@ type crashProcess struct {
 func (k *killed) start(t *testing.T) *crashProcess {
 	t.Helper()
 	p := &crashProcess{}
-	p.cmd = exec.Command(k.program, "--data", k.dir, "--listen", "127.0.0.1:0", "--access-key-id", "id", "--access-key-secret", "secret")
+	p.cmd = exec.Command(k.program, "--data", k.dir, "--listen", "127.0.0.1:0", "--access-key-id", "id", "--access-key-secret", "secret", "--log-level", "warn")
 	p.cmd.Stderr = &p.err
 	var err error
 	if p.out, err = p.cmd.StdoutPipe(); err != nil {

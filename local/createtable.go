@@ -33,7 +33,7 @@ func (s *Server) createTable(c *call) error {
 			return check
 		}
 	}
-	if err := s.checkSpace(0); err != nil {
+	if err := s.checkSpace(0, true); err != nil {
 		return err
 	}
 	s.catalog.mu.Lock()

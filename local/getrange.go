@@ -19,15 +19,9 @@ import (
 
 func (s *Server) getRange(c *call) error {
 	var req otsprotocol.GetRangeRequest
-	if err := c.decode(&req); err != nil {
+	t, err := c.tableToRead(&req)
+	if err != nil {
 		return err
-	}
-	if req.GetTransactionId() != "" {
-		return errTransaction()
-	}
-	t := s.catalog.get(req.GetTableName())
-	if t == nil {
-		return errNoTableToRead()
 	}
 	if req.Limit != nil && req.GetLimit() <= 0 {
 		return invalid("The limit must be greater than 0.")
@@ -67,6 +61,7 @@ func (s *Server) getRange(c *call) error {
 	if err := scan.run(s); err != nil {
 		return err
 	}
+	c.rowsRead += scan.rows
 	c.out = appendConsumed(c.out, 1, capacityUnits(scan.size), 0)
 	c.out = appendBytes(c.out, 2, scan.out)
 	if scan.next != nil {

@@ -19,15 +19,9 @@ import (
 
 func (s *Server) getRow(c *call) error {
 	var req otsprotocol.GetRowRequest
-	if err := c.decode(&req); err != nil {
+	t, err := c.tableToRead(&req)
+	if err != nil {
 		return err
-	}
-	if req.GetTransactionId() != "" {
-		return errTransaction()
-	}
-	t := s.catalog.get(req.GetTableName())
-	if t == nil {
-		return errNoTableToRead()
 	}
 	sel, err := newSelection(t, &req, req.MaxVersions != nil, req.EndColumn != nil)
 	if err != nil {
@@ -45,6 +39,7 @@ func (s *Server) getRow(c *call) error {
 		c.out = protowire.AppendVarint(c.out, 0)
 		return nil
 	}
+	c.rowsRead++
 	c.out = appendRowBuffer(c.out, sel, pk)
 	return nil
 }

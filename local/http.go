@@ -62,8 +62,13 @@ type call struct {
 	body      []byte
 	out       []byte         // the answer's body
 	status    int            // the answer's HTTP status
+	code      string         // the error code in it, "" for none
 	key       *signature.Key // nil if the answer cannot be signed
 	fault     *Fault         // what a test wants to go wrong, or nil
+
+	// for the metrics
+	received              int // bytes of the body as it came in
+	rowsRead, rowsWritten int
 }
 
 // pooledAnswer is the largest buffer of an answer that is kept for the next one.
@@ -98,28 +103,34 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	buf := answers.Get().(*[]byte)
-	now := s.now()
+	begin, now := time.Now(), s.now()
 	c := &call{server: s, time: now, now: now.UnixMilli(), requestID: newUUID(), status: http.StatusOK, out: (*buf)[:0]}
 	// Some clients put a path before the operation; signatures cover the operation only.
 	c.operation = r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]
 
-	err := s.serve(c, r)
+	admitted := s.admit()
+	if admitted {
+		defer s.metrics.running.Add(-1)
+	}
+	err := s.serve(c, r, admitted)
 	if err != nil {
 		c.fail(err)
 	}
+	// A request that a fault cuts off is counted too.
+	defer func() {
+		s.metrics.observe(c, begin)
+		s.log.Debug("request", "operation", c.operation, "status", c.status, "code", c.code, "request_id", c.requestID,
+			"in", c.received, "out", len(c.out), "duration", time.Since(begin))
+		if cap(c.out) <= pooledAnswer {
+			*buf = c.out
+			answers.Put(buf)
+		}
+	}()
 	c.write(w, r)
-	s.log.Debug("request", "operation", c.operation, "status", c.status, "request_id", c.requestID, "in", len(c.body), "out", len(c.out))
-	if cap(c.out) <= pooledAnswer {
-		*buf = c.out
-		answers.Put(buf)
-	}
 }
 
-// serve checks a request and does what it asks for.
-func (s *Server) serve(c *call, r *http.Request) error {
-	if s.closed {
-		return failCode(errorcode.ServerUnavailable)
-	}
+// serve checks a request and does what it asks for, if the server still takes requests.
+func (s *Server) serve(c *call, r *http.Request, admitted bool) error {
 	if r.Method != http.MethodPost {
 		return failCode(errorcode.MethodNotAllowed)
 	}
@@ -128,8 +139,12 @@ func (s *Server) serve(c *call, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	c.received = len(body)
 	if err := s.authenticate(c, r.Header, body); err != nil {
 		return err
+	}
+	if !admitted { // said only here, so that the answer is signed and every client believes it
+		return fail(errorcode.ServerUnavailable, "The server is stopping.")
 	}
 	if c.body, err = expandBody(r.Header, body); err != nil {
 		return err
@@ -211,7 +226,7 @@ func (c *call) fail(err error) {
 	if !expected {
 		c.server.log.Error("request failed", "operation", c.operation, "error", err, "request_id", c.requestID)
 	}
-	c.status = e.status
+	c.status, c.code = e.status, e.code
 	c.out = appendError(c.out[:0], e)
 }
 
@@ -227,6 +242,9 @@ func (c *call) write(w http.ResponseWriter, r *http.Request) {
 	h["Content-Length"] = []string{strconv.Itoa(len(c.out))}
 	if c.fault.corruptsMD5() {
 		h[headerContentMD5] = []string{base64.StdEncoding.EncodeToString(make([]byte, md5.Size))}
+	}
+	if c.server.health.draining.Load() {
+		h["Connection"] = []string{"close"}
 	}
 	if c.key != nil {
 		h["Authorization"] = []string{c.key.Authorization(c.server.options.AccessKeyID, c.operation, h)}

@@ -36,6 +36,7 @@ func (s *Server) writeRow(c *call, name string, op otsprotocol.OperationType, ro
 	if err != nil {
 		return err
 	}
+	c.rowsWritten++
 	read, write := m.consumed()
 	c.out = appendConsumed(c.out, 1, read, write)
 	if answer != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/aliyun/aliyun-tablestore-go-sdk/tablestore/otsprotocol"
 	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/protoadapt"
 
 	"github.com/PMExtra/sentry-tablestore/v2/tablestore/plainbuffer"
 )
@@ -34,6 +35,26 @@ type readParameters interface {
 	GetFilter() []byte
 	GetStartColumn() string
 	GetEndColumn() string
+}
+
+// tableToRead decodes the request of GetRow or GetRange and finds its table.
+func (c *call) tableToRead(req interface {
+	protoadapt.MessageV1
+	GetTransactionId() string
+	GetTableName() string
+},
+) (*table, error) {
+	if err := c.decode(req); err != nil {
+		return nil, err
+	}
+	if req.GetTransactionId() != "" {
+		return nil, errTransaction()
+	}
+	t := c.server.catalog.get(req.GetTableName())
+	if t == nil {
+		return nil, errNoTableToRead()
+	}
+	return t, nil
 }
 
 // newSelection checks the parameters of a read. hasMaxVersions and hasEnd tell what is given from what is zero.

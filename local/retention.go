@@ -199,7 +199,7 @@ func (s *Server) sweepBatch(t *table, cursor []byte) (next []byte, removed int, 
 		}
 		rows++
 		size += len(value)
-		if r.trim(&t.options, now) > 0 {
+		if r.trim(&t.options, now).cells > 0 {
 			keys = append(keys, bytes.Clone(it.Key()))
 		}
 	}
@@ -229,7 +229,7 @@ func (s *Server) sweepRow(t *table, key []byte, now int64) (removed int, err err
 	defer lock.Unlock()
 	var p pendingRow
 	defer p.reader.release()
-	if err := p.begin(s, current, key, now); err != nil || p.trimmed == 0 {
+	if err := p.begin(s, current, key, now); err != nil || p.trimmed.cells == 0 {
 		return 0, err
 	}
 	batch := s.db.NewBatch()
@@ -240,7 +240,8 @@ func (s *Server) sweepRow(t *table, key []byte, now int64) (removed int, err err
 	if err := s.db.Apply(batch, pebble.NoSync); err != nil {
 		return 0, err
 	}
-	return p.trimmed, batch.Close()
+	s.metrics.swept.Add(float64(p.trimmed.cells))
+	return p.trimmed.bytes, batch.Close()
 }
 
 // compactTable gives the space of what was removed from a table back.

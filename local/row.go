@@ -175,11 +175,18 @@ func (r *row) put(cell plainbuffer.Cell) {
 	}
 }
 
-// trim removes what no read can see any more, expired cells and surplus versions, and returns about how many bytes they were.
-func (r *row) trim(o *tableOptions, now int64) (removed int) {
+// trimmed is what a row lost that no read could see any more.
+type trimmed struct {
+	cells int
+	bytes int // about
+}
+
+// trim removes what no read can see any more: expired cells and surplus versions.
+func (r *row) trim(o *tableOptions, now int64) (removed trimmed) {
 	if r.hasMarker && o.expired(r.marker, now) {
 		r.hasMarker = false
-		removed += 8
+		removed.cells++
+		removed.bytes += 8
 	}
 	kept := r.cells[:0]
 	seen := 0
@@ -191,7 +198,8 @@ func (r *row) trim(o *tableOptions, now int64) (removed int) {
 		if seen <= int(o.maxVersions) && !o.expired(r.cells[i].Timestamp, now) {
 			kept = append(kept, r.cells[i])
 		} else {
-			removed += len(r.cells[i].Name) + r.cells[i].size + versionSize
+			removed.cells++
+			removed.bytes += len(r.cells[i].Name) + r.cells[i].size + versionSize
 		}
 	}
 	r.cells = kept

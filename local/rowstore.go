@@ -68,7 +68,7 @@ type pendingRow struct {
 	stored  bool     // the store has the row
 	blobs   []uint64 // large values that belonged to it
 	dirty   bool     // it is to be written
-	trimmed int      // bytes that no reader can see any more
+	trimmed trimmed  // what no reader could see any more
 }
 
 // begin reads the row, as a reader at now sees it.

@@ -58,6 +58,7 @@ const (
 type Server struct {
 	options     Options
 	db          *pebble.DB
+	disk        vfs.FS               // where the data is
 	lock        *pebble.Lock         // nil in memory
 	sync        *pebble.WriteOptions // what a write has to wait for before it is acknowledged
 	catalog     *catalog
@@ -71,6 +72,9 @@ type Server struct {
 	faults      faults
 	sweeper     sweeper
 	space       space
+	health      health
+	metrics     *metrics
+	socket      *controlSocket // nil in memory
 
 	closing sync.RWMutex // held for reading by requests
 	closed  bool
@@ -99,17 +103,19 @@ func Open(o Options) (*Server, error) {
 	if o.SweepInterval == 0 {
 		o.SweepInterval = defaultSweepInterval
 	}
+	s := &Server{options: o, log: o.Logger, key: signature.NewV2(o.AccessKeySecret), sync: pebble.Sync,
+		disk: o.fs, metrics: newMetrics()}
 	switch {
 	case o.Memory:
-		o.fs = vfs.NewMem()
+		s.disk = vfs.NewMem()
 	case o.fs == nil:
-		o.fs = vfs.Default
+		s.disk = vfs.Default
 	}
-	s := &Server{options: o, log: o.Logger, key: signature.NewV2(o.AccessKeySecret), sync: pebble.Sync}
 	if err := s.openStore(); err != nil {
 		return nil, err
 	}
 	s.startSweeper()
+	s.startControl()
 	return s, nil
 }
 
@@ -118,14 +124,28 @@ func (s *Server) openStore() error {
 	defer cache.Unref()
 	po := &pebble.Options{
 		Cache:                       cache,
-		FS:                          s.options.fs,
+		FS:                          vfs.OnDiskFull(s.disk, s.diskFull),
 		FormatMajorVersion:          pebble.FormatNewest,
 		MemTableSize:                memTableSize,
 		MemTableStopWritesThreshold: 4,
 		L0CompactionThreshold:       4,
 		Logger:                      pebbleLogger{s.log},
 		EventListener: &pebble.EventListener{
-			BackgroundError: func(err error) { s.log.Error("storage", "error", err) },
+			BackgroundError: func(err error) {
+				s.log.Error("storage", "error", err)
+				s.health.background(err)
+			},
+			FlushEnd: func(info pebble.FlushInfo) {
+				if info.Err == nil {
+					s.health.background(nil)
+				}
+			},
+			CompactionEnd: func(info pebble.CompactionInfo) {
+				if info.Err == nil {
+					s.health.background(nil)
+				}
+			},
+			WriteStallBegin: func(pebble.WriteStallBeginInfo) { s.metrics.stalls.Inc() },
 			// Pebble would end the process. The request that met the damage fails, and all that is not damaged can still be read.
 			DataCorruption: func(info pebble.DataCorruptionInfo) {
 				s.log.Error("the data is damaged", "file", info.Path, "error", info.Details)
@@ -145,14 +165,20 @@ func (s *Server) openStore() error {
 		if err != nil {
 			return fmt.Errorf("open %s: %w", dir, err)
 		}
+		if err := refuseUnfinished(dir); err != nil {
+			return fmt.Errorf("open %s: %w", dir, errors.Join(err, lock.Close()))
+		}
 		po.Lock, s.lock = lock, lock
+		if u, err := s.disk.GetDiskUsage(dir); err == nil {
+			po.MemTableSize = memTableSizeOf(u)
+		}
 	}
 	db, err := pebble.Open(dir, po)
 	if err != nil {
 		return fmt.Errorf("open %s: %w", dir, errors.Join(err, s.unlockFolder()))
 	}
 	s.db = db
-	if err := s.start(); err != nil {
+	if err := errors.Join(s.start(), s.removeCheckpoints()); err != nil {
 		return fmt.Errorf("open %s: %w", dir, errors.Join(err, db.Close(), s.unlockFolder()))
 	}
 	return nil
@@ -209,6 +235,7 @@ func (s *Server) start() error {
 
 // Close waits for running requests, refuses further ones and closes the data. Closing twice is an error.
 func (s *Server) Close() error {
+	s.stopControl()
 	s.closing.Lock()
 	defer s.closing.Unlock()
 	if s.closed {

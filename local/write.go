@@ -68,10 +68,10 @@ func (s *Server) newMutation(t *table, op otsprotocol.OperationType, encoded []b
 		return m, err
 	}
 	if m.needsSpace() {
-		return m, s.checkSpace(m.size)
+		return m, s.checkSpace(m.size, true)
 	}
 	s.space.freed.Store(true)
-	return m, nil
+	return m, s.checkSpace(m.size, false)
 }
 
 // generateKey replaces the place-holder of an auto-increment column by a number that grows from row to row.

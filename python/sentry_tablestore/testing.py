@@ -167,8 +167,8 @@ def serving(
     """Run a server in memory on a free port, until the end of the block.
 
     :param program: Path of `tablestore-local`; None: `find_program`.
-    :param arguments: Further ones of the program, such as `["--verbose"]`; the last one of a name
-        counts.
+    :param arguments: Further ones of the program, such as `["--log-level", "debug"]`; the last
+        one of a name counts.
     :raises FileNotFoundError: there is no program.
     :raises RuntimeError: it did not start; with what it said.
     """
