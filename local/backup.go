@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -92,8 +93,9 @@ func Backup(ctx context.Context, dir, target string) (info *BackupInfo, err erro
 	if err := syncFolder(partial); err != nil {
 		return nil, err
 	}
-	if err := os.Rename(partial, target); err != nil { // also over an empty folder
-		return nil, err
+	// os.Rename would refuse to replace an empty folder.
+	if err := syscall.Rename(partial, target); err != nil {
+		return nil, &os.LinkError{Op: "rename", Old: partial, New: target, Err: err}
 	}
 	return info, syncFolder(filepath.Dir(target))
 }

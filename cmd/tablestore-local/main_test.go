@@ -105,3 +105,39 @@ func TestCommandLine(t *testing.T) {
 		t.Error("an address that does not exist was accepted")
 	}
 }
+
+func TestFolderCommands(t *testing.T) {
+	t.Setenv("TABLESTORE_LOCAL_ACCESS_KEY_SECRET", "secret")
+	dir := filepath.Join(t.TempDir(), "data")
+	var out bytes.Buffer
+	command := func(args ...string) error {
+		out.Reset()
+		return run(context.Background(), args, &out, io.Discard)
+	}
+	_, stop := start(t, "--data", dir)
+	if err := command("health", "--data", dir); err != nil || out.String() != "ok\n" {
+		t.Errorf("health: %q, %v", out.String(), err)
+	}
+	backup, restored := filepath.Join(t.TempDir(), "backup"), filepath.Join(t.TempDir(), "restored")
+	if err := command("backup", "--data", dir, backup); err != nil || !strings.Contains(out.String(), "0 tables, 0 rows") {
+		t.Errorf("backup: %q, %v", out.String(), err)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	if err := command("health", "--data", dir); err == nil {
+		t.Error("a stopped server is healthy")
+	}
+	if err := command("restore", "--data", restored, backup); err != nil || !strings.HasPrefix(out.String(), "tablestore-local: restored") {
+		t.Errorf("restore: %q, %v", out.String(), err)
+	}
+	_, stop = start(t, "--data", restored)
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	for _, args := range [][]string{{"backup", backup}, {"backup", "--data", dir}, {"restore", "--data", dir, "a", "b"}, {"health"}, {"health", "--data", dir, "x"}, {"restore", "--nothing"}} {
+		if err := command(args...); !errors.As(err, new(usageError)) {
+			t.Errorf("%v: %v", args, err)
+		}
+	}
+}
