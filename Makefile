@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 PACKAGING := .cache/packaging
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # The Go packages, without the cached environments of other projects below .cache.
-GO_PACKAGES := . ./bench/... ./call/... ./cmd/... ./cpython/... ./local/... ./store/... ./tablestore/... ./tests/sdks/go ./version/...
+GO_PACKAGES := . ./bench/... ./call/... ./cmd/... ./cpython/... ./local/... ./store/... ./tablestore/... ./tests/cli/certificates ./tests/sdks/go ./version/...
 
 # cgo needs Python.h; -O2 is cgo's own default, which setting the variable would drop.
 export CGO_CFLAGS := -O2 -I$(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_paths()["include"])')

@@ -50,10 +50,10 @@ def describe(client, table):
     }
 
 
-def create(client, table, primary_key):
+def create(client, table, primary_key, max_version=1):
     client.create_table(
         tablestore.TableMeta(table, [tuple(column) for column in primary_key]),
-        tablestore.TableOptions(-1, 1),
+        tablestore.TableOptions(-1, max_version),
         tablestore.ReservedThroughput(tablestore.CapacityUnit(0, 0)),
     )
 

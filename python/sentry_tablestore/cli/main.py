@@ -8,6 +8,8 @@ options of the connection. It takes `Configuration` by `pass_configuration` and 
 import click
 
 from .. import __version__
+from .bootstrap import bootstrap
+from .check import check
 from .delete import delete
 from .destroy import destroy
 from .export import export
@@ -47,6 +49,8 @@ def main() -> None:
 
 
 # One line for each command, in the order of a table's life.
+main.add_command(check)
+main.add_command(bootstrap)
 main.add_command(get)
 main.add_command(put)
 main.add_command(delete)

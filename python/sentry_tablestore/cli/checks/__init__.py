@@ -1,0 +1,1 @@
+"""What `sentry-tablestore check` looks at: the network, the table, its nodes."""
