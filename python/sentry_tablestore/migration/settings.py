@@ -1,0 +1,133 @@
+"""Sentry's settings, read by a process that ends: a configured Sentry takes 150 MB of memory.
+
+What is taken over is the setting DATABASES and what the nodestore gives to its store, whatever
+other options it has.
+"""
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from typing import Any, Dict, List, NamedTuple, Optional
+
+import click
+
+from ..kvstore.tablestore import TablestoreKVStorage
+
+
+class Settings(NamedTuple):
+    """What a migration takes from Sentry's settings.
+
+    :ivar databases: The setting DATABASES.
+    :ivar store: Keyword arguments of the nodestore's TablestoreKVStorage; None when the nodestore
+        is not this project's, and `nodestore` names it.
+    :ivar nodestore: The setting SENTRY_NODESTORE.
+    """
+
+    databases: Dict[str, Any]
+    store: Optional[Dict[str, Any]]
+    nodestore: str
+
+
+class NotPortableError(Exception):
+    """The settings hold objects that only a process that loads them itself can have."""
+
+
+def read(arguments: Dict[str, Any], wants_store: bool) -> Settings:
+    """Read Sentry's settings in another process.
+
+    :param arguments: Of `cli.configuration.Configuration`.
+    :param wants_store: Whether the nodestore's options matter.
+    :raises click.ClickException: when they cannot be loaded, in the words of whoever failed.
+    :raises NotPortableError: see there.
+    """
+    package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    path = [package] + [part for part in [os.environ.get("PYTHONPATH")] if part]
+    receive, send = os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, "-m", __name__, str(send), json.dumps([arguments, wants_store])],
+        stdin=subprocess.DEVNULL,
+        stdout=sys.stderr,
+        env=dict(os.environ, PYTHONPATH=os.pathsep.join(path)),
+        pass_fds=[send],
+    )
+    os.close(send)
+    with os.fdopen(receive, "rb") as pipe:
+        answer = pipe.read()
+    if process.wait() != 0 or not answer:
+        raise click.ClickException(
+            "Sentry's settings cannot be loaded: the process that loads them ended with status "
+            f"{process.returncode}"
+        )
+    kind, content = pickle.loads(answer)
+    if kind == "error":
+        raise click.ClickException(content)
+    if kind == "not portable":
+        raise NotPortableError(content)
+    return Settings(*content)
+
+
+def of_this_process(configuration: Any, wants_store: bool) -> Settings:
+    """Take the settings of a Sentry that is configured here.
+
+    :param configuration: A `cli.configuration.Configuration`.
+    """
+    from django.utils.module_loading import import_string
+
+    settings = configuration.sentry()
+    nodestore = settings.SENTRY_NODESTORE
+    store = None
+    if wants_store:
+        cls = import_string(nodestore)
+        if issubclass(getattr(cls, "store_class", object), TablestoreKVStorage):
+            # An instance's own attribute: nobody else gets such a store.
+            recording = type(cls.__name__, (cls,), {"store_class": _Recording})
+            store = _recorded(configuration, nodestore, recording)
+    return Settings(dict(settings.DATABASES), store, nodestore)
+
+
+def _recorded(configuration: Any, nodestore: str, recording: Any) -> Dict[str, Any]:
+    """Have the configuration make the backend, and give what that made its store of."""
+    module, name = nodestore.rsplit(".", 1)
+    holder = sys.modules[module]
+    original = getattr(holder, name)
+    setattr(holder, name, recording)
+    try:
+        store = configuration.backend().store  # refuses wrong options
+    finally:
+        setattr(holder, name, original)
+    return dict(store.arguments)
+
+
+class _Recording(TablestoreKVStorage):
+    """A store that remembers what it was made of."""
+
+    def __init__(self, **arguments: Any) -> None:
+        self.arguments = arguments
+        super().__init__(**arguments)
+
+
+def main(arguments: List[str]) -> None:
+    """Write the settings to the pipe that the arguments name."""
+    from ..cli.configuration import Configuration
+
+    given, wants_store = json.loads(arguments[1])
+    configuration = Configuration()
+    configuration.arguments = given
+    answer: Any
+    try:
+        answer = "settings", tuple(of_this_process(configuration, wants_store))
+    except Exception as error:  # noqa: BLE001 - the process that asked shows it
+        said = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        answer = "error", said or type(error).__name__
+    try:
+        data = pickle.dumps(answer)
+    except Exception as error:  # noqa: BLE001 - objects may refuse it with anything
+        data = pickle.dumps(("not portable", str(error)))
+    with os.fdopen(int(arguments[0]), "wb") as pipe:
+        pipe.write(data)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
