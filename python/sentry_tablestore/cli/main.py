@@ -16,6 +16,7 @@ from .export import export
 from .get import get
 from .group import Group, connection_options
 from .import_ import import_
+from .migrate import migrate
 from .put import put
 
 
@@ -56,4 +57,5 @@ main.add_command(put)
 main.add_command(delete)
 main.add_command(export)
 main.add_command(import_)
+main.add_command(migrate)
 main.add_command(destroy)

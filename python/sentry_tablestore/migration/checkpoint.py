@@ -67,9 +67,9 @@ class Keeper:
 class Checkpoint:
     """The state of one migration. Every method may be called by any thread.
 
-    :param keeper: Where it is kept; locked here.
+    :param keeper: Where it is kept, locked.
     :param identity: Which migration this is, as JSON values.
-    :raises CheckpointError: when another migration has it, or left it there.
+    :raises CheckpointError: when another migration left it there.
     """
 
     def __init__(self, keeper: Keeper, identity: Dict[str, Any]) -> None:
@@ -87,7 +87,6 @@ class Checkpoint:
         self._tally = Tally()
         self._seconds = 0.0
         self._journal = self._retried = 0
-        keeper.lock()
         state = keeper.load()
         if state is not None:
             self._take(state)

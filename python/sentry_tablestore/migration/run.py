@@ -86,12 +86,13 @@ class Migration:
         """
         spent = self.checkpoint.seconds
         if not self.checkpoint.resumed:
-            self.checkpoint.plan(self._source.parts(PARTS))
+            self._guarded(lambda: self.checkpoint.plan(self._source.parts(PARTS)))
         self._todo = list(reversed(self.checkpoint.open_parts()))
         journal = self.checkpoint.journal
         self._begun = self._progressed = time.monotonic()
         workers = max(1, min(self._workers, len(self._todo)))
-        self._in_threads([self._carry_parts] * workers, show)
+        if not self._stop.is_set():
+            self._in_threads([self._carry_parts] * workers, show)
         if journal and not self._stop.is_set():
             self._in_threads([lambda reader: self._retry(reader, journal)], show)
         show(self.status())

@@ -48,7 +48,7 @@ def read(arguments: Dict[str, Any], wants_store: bool) -> Settings:
     process = subprocess.Popen(
         [sys.executable, "-m", __name__, str(send), json.dumps([arguments, wants_store])],
         stdin=subprocess.DEVNULL,
-        stdout=sys.stderr,
+        stdout=2,
         env=dict(os.environ, PYTHONPATH=os.pathsep.join(path)),
         pass_fds=[send],
     )
@@ -68,36 +68,17 @@ def read(arguments: Dict[str, Any], wants_store: bool) -> Settings:
     return Settings(*content)
 
 
-def of_this_process(configuration: Any, wants_store: bool) -> Settings:
-    """Take the settings of a Sentry that is configured here.
-
-    :param configuration: A `cli.configuration.Configuration`.
-    """
+def _of_this_process(configuration: Any, wants_store: bool) -> Settings:
     from django.utils.module_loading import import_string
 
     settings = configuration.sentry()
-    nodestore = settings.SENTRY_NODESTORE
     store = None
     if wants_store:
-        cls = import_string(nodestore)
+        cls = import_string(settings.SENTRY_NODESTORE)
         if issubclass(getattr(cls, "store_class", object), TablestoreKVStorage):
-            # An instance's own attribute: nobody else gets such a store.
-            recording = type(cls.__name__, (cls,), {"store_class": _Recording})
-            store = _recorded(configuration, nodestore, recording)
-    return Settings(dict(settings.DATABASES), store, nodestore)
-
-
-def _recorded(configuration: Any, nodestore: str, recording: Any) -> Dict[str, Any]:
-    """Have the configuration make the backend, and give what that made its store of."""
-    module, name = nodestore.rsplit(".", 1)
-    holder = sys.modules[module]
-    original = getattr(holder, name)
-    setattr(holder, name, recording)
-    try:
-        store = configuration.backend().store  # refuses wrong options
-    finally:
-        setattr(holder, name, original)
-    return dict(store.arguments)
+            cls.store_class = _Recording  # this process ends before anybody else uses it
+            store = dict(configuration.store().arguments)
+    return Settings(dict(settings.DATABASES), store, settings.SENTRY_NODESTORE)
 
 
 class _Recording(TablestoreKVStorage):
@@ -117,7 +98,7 @@ def main(arguments: List[str]) -> None:
     configuration.arguments = given
     answer: Any
     try:
-        answer = "settings", tuple(of_this_process(configuration, wants_store))
+        answer = "settings", tuple(_of_this_process(configuration, wants_store))
     except Exception as error:  # noqa: BLE001 - the process that asked shows it
         said = error.format_message() if isinstance(error, click.ClickException) else str(error)
         answer = "error", said or type(error).__name__

@@ -8,10 +8,10 @@ _MEANING = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v
 _NULL = b"\\N"
 
 
-class Lines(List[bytes]):
+class Lines(list):
     """What `copy_expert` writes to: it keeps each line as it is."""
 
-    write = List.append
+    write = list.append
 
     def columns(self) -> List[List[bytes]]:
         """Give the columns of each row, still escaped; each last one ends with a line break.
@@ -19,7 +19,7 @@ class Lines(List[bytes]):
         The server sends a line a message. It need not by its manual, so that is looked at.
         """
         whole = all(line.endswith(b"\n") and line.find(b"\n") == len(line) - 1 for line in self)
-        lines = self if whole else b"".join(self).splitlines(keepends=True)
+        lines: List[bytes] = self if whole else b"".join(self).splitlines(keepends=True)
         return [line.split(b"\t") for line in lines]
 
 

@@ -87,7 +87,7 @@ class PostgreSQLSource(source.Source):
     def sample(self, rows: int) -> Sample:
         with contextlib.closing(self.reader()) as reader:
             ids, total = reader.sampled_ids()
-            chosen = ids[:: max(1, len(ids) // rows)][:rows]
+            chosen = ids[:: max(1, len(ids) // max(1, rows))][:rows]
             found: List[SourceRow] = []
             for at in range(0, len(chosen), _FETCHED_AT_ONCE):
                 found += reader.fetch(chosen[at : at + _FETCHED_AT_ONCE])

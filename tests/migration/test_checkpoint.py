@@ -1,0 +1,183 @@
+"""What is saved of a migration: nothing is lost, counted twice, or taken for another one's."""
+
+import json
+import os
+
+import pytest
+from sentry_tablestore.migration.checkpoint import Checkpoint, CheckpointError
+from sentry_tablestore.migration.checkpoint_file import FileKeeper
+from sentry_tablestore.migration.checkpoint_table import JOURNAL, TableKeeper
+from sentry_tablestore.migration.sources.source import Part
+from sentry_tablestore.migration.tally import Failure, Tally
+
+IDENTITY = {"source": {"table": "nodestore_node"}, "target": {"table": "nodestore"}}
+PARTS = [Part(None, "m"), Part("m", None)]
+ODD = [Failure("a", "broken", ""), Failure("a\tb\n", "pickle", "what\nit said é")]
+
+
+@pytest.fixture(params=["file", "table"])
+def keepers(request, tmp_path):
+    """Make keepers of one place, as one process after the other does."""
+    if request.param == "file":
+        return lambda: FileKeeper(str(tmp_path / "checkpoint"))
+    table = request.getfixturevalue("make_table")()
+    return lambda: TableKeeper(table.connect, table.name)
+
+
+def locked(keeper):
+    """Lock a keeper."""
+    keeper.lock()
+    return keeper
+
+
+def counted(moved=0, failures=()):
+    """Make counts."""
+    tally = Tally()
+    tally.moved = moved
+    tally.fail(list(failures))
+    return tally
+
+
+def test_what_was_saved_is_there_again(keepers):
+    checkpoint = Checkpoint(locked(keepers()), IDENTITY)
+    assert not checkpoint.resumed
+    checkpoint.plan(PARTS)
+    checkpoint.advance(0, "c", counted(5, ODD), ODD)
+    checkpoint.advance(1, None, counted(7), [])
+    checkpoint.spent(1.5)
+    checkpoint.close()
+
+    again = Checkpoint(locked(keepers()), IDENTITY)
+    assert again.resumed
+    assert again.open_parts() == [(0, PARTS[0], "c")]
+    assert again.tally().to_json() == checkpoint.tally().to_json()
+    assert again.tally().rows == 14
+    assert [failure for _, failure in again.failures()] == ODD
+    assert again.seconds == 1.5
+    assert again.progress() == (1, 2)
+
+
+def test_failures_of_a_batch_that_was_not_saved_are_dropped(keepers):
+    keeper = locked(keepers())
+    checkpoint = Checkpoint(keeper, IDENTITY)
+    checkpoint.plan(PARTS)
+    checkpoint.advance(0, "c", counted(0, ODD[:1]), ODD[:1])
+    # As a process leaves it that is killed within a saving.
+    if isinstance(keeper, FileKeeper):
+        with open(keeper.path + ".journal", "ab") as journal:
+            journal.write(b"half a li")
+    else:
+        connection = keeper._connect()
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"INSERT INTO {JOURNAL} VALUES (%s, 2, 'x', 'broken', '')", [keeper._name]
+            )
+        connection.close()
+    keeper.close()
+
+    again = Checkpoint(locked(keepers()), IDENTITY)
+    again.advance(0, None, counted(0, ODD[1:]), ODD[1:])
+    assert [failure for _, failure in again.failures()] == ODD
+
+
+def test_rows_tried_again_leave_the_list(keepers):
+    checkpoint = Checkpoint(locked(keepers()), IDENTITY)
+    checkpoint.plan(PARTS)
+    checkpoint.advance(0, None, counted(1, ODD), ODD)
+    places = [place for place, _ in checkpoint.failures()]
+    checkpoint.retried(places[0], ODD[:1], counted(1), [])
+    assert [failure for _, failure in checkpoint.failures()] == ODD[1:]
+    assert checkpoint.tally().to_json()["failed"] == {"pickle": 1}
+    checkpoint.retried(places[1], ODD[1:], counted(0, ODD[1:]), ODD[1:])
+    checkpoint.close()
+
+    again = Checkpoint(locked(keepers()), IDENTITY)
+    assert [failure for _, failure in again.failures()] == ODD[1:]
+    assert again.tally().rows == 3
+    assert again.tally().failures == 1
+
+
+def test_only_one_migration_at_a_time(keepers, monkeypatch):
+    monkeypatch.setattr("sentry_tablestore.migration.checkpoint_table._LOCK_WAIT", 0.2)
+    first = locked(keepers())
+    with pytest.raises(CheckpointError, match="another migration is running"):
+        keepers().lock()
+    first.close()
+    keepers().lock()
+
+
+def test_another_migrations_checkpoint_is_refused(keepers):
+    checkpoint = Checkpoint(locked(keepers()), IDENTITY)
+    checkpoint.plan(PARTS)
+    checkpoint.close()
+    other = {"source": {"table": "other"}, "target": IDENTITY["target"]}
+    keeper = locked(keepers())
+    with pytest.raises(CheckpointError, match="source table is 'other', and 'nodestore_node'"):
+        Checkpoint(keeper, other)
+    state = keeper.load()
+    state["format"] = 99
+    keeper.save(state, [])
+    with pytest.raises(CheckpointError, match="format 99"):
+        Checkpoint(keeper, IDENTITY)
+    keeper.forget()
+    assert not Checkpoint(keeper, other).resumed
+
+
+def test_files_that_are_no_checkpoint_are_refused(tmp_path):
+    path = tmp_path / "checkpoint"
+    for text, said in (("{", "cannot be read"), ("[]", "no checkpoint"), ('{"a":1}', "no checkp")):
+        path.write_text(text)
+        keeper = locked(FileKeeper(str(path)))
+        with pytest.raises(CheckpointError, match=said):
+            Checkpoint(keeper, IDENTITY)
+        assert path.read_text() == text
+        keeper.close()
+    path.write_text(json.dumps({"format": 1, "identity": IDENTITY, "journal": 0, "parts": [[]]}))
+    with pytest.raises(CheckpointError, match="damaged"):
+        Checkpoint(locked(FileKeeper(str(path))), IDENTITY)
+
+
+def test_a_journal_that_has_become_shorter_is_noticed(tmp_path):
+    keeper = locked(FileKeeper(str(tmp_path / "checkpoint")))
+    checkpoint = Checkpoint(keeper, IDENTITY)
+    checkpoint.plan(PARTS)
+    checkpoint.advance(0, "c", counted(0, ODD), ODD)
+    checkpoint.close()
+    os.truncate(keeper.path + ".journal", 3)
+    with pytest.raises(CheckpointError, match="has lost"):
+        Checkpoint(locked(FileKeeper(keeper.path)), IDENTITY)
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path):
+    with pytest.raises(CheckpointError, match="cannot be kept"):
+        FileKeeper(str(tmp_path / "missing" / "checkpoint")).lock()
+
+
+def test_a_writer_that_was_replaced_does_not_save(make_table):
+    table = make_table()
+    first = locked(TableKeeper(table.connect, table.name))
+    checkpoint = Checkpoint(first, IDENTITY)
+    checkpoint.plan(PARTS)
+    # Behind a pooler of connections the lock of the first one may be lost.
+    first._connection.cursor().execute("SELECT pg_advisory_unlock_all()")
+    first._connection.commit()
+    second = locked(TableKeeper(table.connect, table.name))
+    with pytest.raises(CheckpointError, match="took over"):
+        checkpoint.advance(0, "c", counted(1), [])
+    assert Checkpoint(second, IDENTITY).tally().rows == 0
+
+
+def test_a_checkpoint_in_a_table_outlives_lost_connections(make_table):
+    table = make_table()
+    checkpoint = Checkpoint(locked(TableKeeper(table.connect, table.name)), IDENTITY)
+    checkpoint.plan(PARTS)
+    for n in range(3):
+        table.run(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        checkpoint.advance(0, str(n), counted(1, ODD[:1]), ODD[:1])
+    checkpoint.close()
+    again = Checkpoint(locked(TableKeeper(table.connect, table.name)), IDENTITY)
+    assert again.tally().rows == 6
+    assert [failure for _, failure in again.failures()] == ODD[:1] * 3
