@@ -21,7 +21,6 @@ from ..migration.progress import Progress, duration
 from ..migration.rate import Rate, parse_rate
 from ..migration.report import report, write_failures
 from ..migration.run import FAILED, STOPPED, Migration
-from ..migration.settings import NotPortableError, Settings, read
 from ..migration.sources.database import connector
 from ..migration.sources.id_list import IDList, spooled
 from ..migration.sources.node_storage import NodeStorageSource
@@ -31,6 +30,7 @@ from ..migration.sources.tablestore import TablestoreSource
 from .configuration import Configuration
 from .configuration import duration as timespan
 from .group import command, pass_configuration
+from .sentry_settings import NotPortableError, Settings, read
 
 _DJANGO = "django"
 _CHECKPOINT = "sentry-tablestore-migrate.checkpoint"

@@ -91,7 +91,7 @@ class _Recording(TablestoreKVStorage):
 
 def main(arguments: List[str]) -> None:
     """Write the settings to the pipe that the arguments name."""
-    from ..cli.configuration import Configuration
+    from .configuration import Configuration
 
     given, wants_store = json.loads(arguments[1])
     configuration = Configuration()
