@@ -18,6 +18,7 @@ from .group import Group, connection_options
 from .import_ import import_
 from .migrate import migrate
 from .put import put
+from .stats import stats
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -52,6 +53,7 @@ def main() -> None:
 # One line for each command, in the order of a table's life.
 main.add_command(check)
 main.add_command(bootstrap)
+main.add_command(stats)
 main.add_command(get)
 main.add_command(put)
 main.add_command(delete)
