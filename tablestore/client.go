@@ -3,7 +3,6 @@ package tablestore
 import (
 	"context"
 	"errors"
-	"net/http"
 	"net/url"
 	"sync"
 
@@ -15,9 +14,8 @@ import (
 // of these calls gets an SDK client of its own for as long as it lasts: see session.
 type client struct {
 	options   Options
-	urls      map[string]*url.URL // of the row operations
 	keys      *keyring
-	transport *http.Transport
+	transport *transport
 	redact    redactor
 
 	slots chan struct{} // one entry for each call under way
@@ -32,17 +30,14 @@ func Open(options Options) (Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	urls := make(map[string]*url.URL)
-	for _, operation := range []string{"GetRow", "PutRow", "UpdateRow", "DeleteRow", "BatchGetRow", "BatchWriteRow", "GetRange"} {
-		if urls[operation], err = url.Parse(options.Endpoint + "/" + operation); err != nil {
-			return nil, &Error{Kind: Invalid, Operation: "Open", Message: "end_point is not a URL; expected http(s)://host[:port]"}
-		}
+	endpoint, err := url.Parse(options.Endpoint)
+	if err != nil {
+		return nil, &Error{Kind: Invalid, Operation: "Open", Message: "end_point is not a URL; expected http(s)://host[:port]"}
 	}
 	c := &client{
 		options:   options,
-		urls:      urls,
 		keys:      newKeyring(options.Region),
-		transport: newTransport(options.MaxConnections),
+		transport: newTransport(endpoint, options.MaxConnections),
 		slots:     make(chan struct{}, options.MaxConnections),
 	}
 	if options.Credentials != (Credentials{}) {
@@ -69,7 +64,7 @@ func (c *client) use(credentials Credentials) {
 var errNoCredentials = errors.New("no credentials have been set")
 
 // Close drops idle connections.
-func (c *client) Close() { c.transport.CloseIdleConnections() }
+func (c *client) Close() { c.transport.pool.close() }
 
 // answerUse says whether the SDK decodes the answer of a call.
 type answerUse bool

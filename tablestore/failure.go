@@ -16,7 +16,7 @@ func transportError(x *exchange, err error) *Error {
 	failure := &Error{Err: err}
 	if x.ctx.Err() != nil {
 		failure.Kind, failure.Err = Deadline, x.ctx.Err()
-		if x.sent.Load() {
+		if x.sent {
 			failure.Message = endOfTime(x.ctx) + " while waiting for the answer; the request may have been applied"
 		} else {
 			failure.Message = endOfTime(x.ctx) + " before the request could be sent: check end_point and the network"
@@ -24,7 +24,7 @@ func transportError(x *exchange, err error) *Error {
 		return failure
 	}
 	switch {
-	case !x.sent.Load():
+	case !x.sent:
 		failure.Kind, failure.Message = NotSent, "no connection: "+advice(&x.client.redact, err)
 	case isMalformed(err):
 		failure.Kind, failure.Message = Corrupt, "the answer is not HTTP: "+x.client.redact.foreign(err.Error())
@@ -74,7 +74,7 @@ func advice(redact *redactor, err error) string {
 		return "the host name is not known: check end_point: " + text
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "refused, nothing listens there: check end_point and that the service runs: " + text
-	case errors.As(err, &record), strings.Contains(text, "HTTP response to HTTPS client"):
+	case errors.As(err, &record):
 		return "the server does not speak TLS: check that end_point should not begin with http://: " + text
 	case errors.As(err, &certificate), errors.As(err, &authority):
 		return "the server's certificate is not valid for end_point: " + text

@@ -58,7 +58,7 @@ func TestEndpointWithPath(t *testing.T) {
 
 func TestDefaultMaxConnections(t *testing.T) {
 	client := open(t, "http://host", func(o *Options) { o.MaxConnections = 0 })
-	if cap(client.slots) != 50 || client.transport.MaxIdleConnsPerHost != 50 {
-		t.Errorf("%d in flight, %d kept", cap(client.slots), client.transport.MaxIdleConnsPerHost)
+	if cap(client.slots) != 50 || client.transport.pool.max != 50 {
+		t.Errorf("%d in flight, %d kept", cap(client.slots), client.transport.pool.max)
 	}
 }

@@ -67,7 +67,8 @@ func (s *session) RoundTrip(request *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	x.identity = s.identity
-	response, body, err := x.roundTrip(request, data)
+	x.begin(data, func(b []byte, _ *exchange, _ []byte) []byte { return appendFields(b, request.Header) })
+	response, body, err := x.complete()
 	if err != nil {
 		return nil, err
 	}

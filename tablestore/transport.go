@@ -1,19 +1,19 @@
 package tablestore
 
 import (
+	"context"
 	"crypto/tls"
-	"fmt"
-	"io"
 	"net"
 	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
 	"time"
 )
 
 const (
 	dialTimeout = 10 * time.Second
-	// idleTimeout is the SDK's: shorter than the service keeps idle connections.
-	idleTimeout = 25 * time.Second
-	// bufferSize lets a request or an answer of a usual node pass in one system call.
+	// bufferSize lets an answer of a usual node pass in one system call.
 	bufferSize = 64 << 10
 	// maxAnswer bounds what an answer may cost in memory. GetRange stops at 4 MiB scanned; a cell holds 2 MiB
 	// at most, so only a BatchGetRow of more than 30 of the largest values, or a read of that many parts of one row,
@@ -21,42 +21,89 @@ const (
 	maxAnswer = 64 << 20
 )
 
-// newTransport makes the connections that all sessions share. No proxy from the environment, as the SDK.
-func newTransport(maxConnections int) *http.Transport {
-	var protocols http.Protocols
-	protocols.SetHTTP1(true)
-	return &http.Transport{
-		DialContext:         (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
-		TLSHandshakeTimeout: dialTimeout,
-		TLSClientConfig: &tls.Config{
-			MinVersion:         tls.VersionTLS12,
-			ClientSessionCache: tls.NewLRUClientSessionCache(0),
-		},
-		Protocols:           &protocols,
-		DisableCompression:  true,
-		MaxIdleConnsPerHost: maxConnections,
-		IdleConnTimeout:     idleTimeout,
-		WriteBufferSize:     bufferSize,
-		ReadBufferSize:      bufferSize,
-	}
+// transport makes the connections to one endpoint and keeps the idle ones. It uses no proxy from the environment,
+// as the SDK.
+type transport struct {
+	pool    pool
+	dialer  net.Dialer
+	address string // host:port
+	host    string // as the header Host tells it
+	path    string // in front of the operation, mostly empty
+	tls     *tls.Config
 }
 
-var errAnswerTooLarge = fmt.Errorf("the answer exceeds %d MiB", maxAnswer>>20)
-
-// readBody reads to the end, so that the connection can be used again.
-func readBody(response *http.Response) ([]byte, error) {
-	defer response.Body.Close()
-	if n := response.ContentLength; n >= 0 {
-		if n > maxAnswer {
-			return nil, errAnswerTooLarge
+func newTransport(endpoint *url.URL, maxConnections int) *transport {
+	t := &transport{
+		pool:   pool{max: maxConnections, now: time.Now},
+		dialer: net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second},
+		host:   strings.TrimSuffix(endpoint.Host, ":"),
+		path:   endpoint.EscapedPath(),
+	}
+	port := endpoint.Port()
+	if endpoint.Scheme == "https" {
+		t.tls = &tls.Config{
+			MinVersion:         tls.VersionTLS12,
+			ServerName:         endpoint.Hostname(),
+			ClientSessionCache: tls.NewLRUClientSessionCache(0),
 		}
-		body := make([]byte, n)
-		read, err := io.ReadFull(response.Body, body)
-		return body[:read], err
+		if port == "" {
+			port = "443"
+		}
+	} else if port == "" {
+		port = "80"
 	}
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
-	if err == nil && len(body) > maxAnswer {
-		err = errAnswerTooLarge
+	t.address = net.JoinHostPort(endpoint.Hostname(), port)
+	return t
+}
+
+// dial makes a new connection, whose socket waits.
+func (t *transport) dial(ctx context.Context) (*connection, error) {
+	conn, err := t.dialer.DialContext(ctx, "tcp", t.address)
+	if err != nil {
+		return nil, err
 	}
-	return body, err
+	s, err := newSocket(conn.(*net.TCPConn))
+	if err != nil {
+		return nil, err
+	}
+	if t.tls == nil {
+		return newConnection(s, s), nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	secure := tls.Client(s, t.tls)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return newConnection(s, secure), nil
+}
+
+// appendRequest appends the request line and the header of a request but for the blank line at its end.
+func (t *transport) appendRequest(b []byte, operation string, length int) []byte {
+	b = append(b, "POST "...)
+	b = append(b, t.path...)
+	b = append(b, '/')
+	b = append(b, operation...)
+	b = append(b, " HTTP/1.1\r\nHost: "...)
+	b = append(b, t.host...)
+	b = append(b, "\r\nContent-Length: "...)
+	b = strconv.AppendInt(b, int64(length), 10)
+	return append(b, "\r\n"...)
+}
+
+func appendHeader(b []byte, name, value string) []byte {
+	b = append(b, name...)
+	b = append(b, ": "...)
+	b = append(b, value...)
+	return append(b, "\r\n"...)
+}
+
+func appendFields(b []byte, header http.Header) []byte {
+	for name, values := range header {
+		for _, value := range values {
+			b = appendHeader(b, name, value)
+		}
+	}
+	return b
 }
