@@ -3,6 +3,10 @@
 //
 // The work runs in a goroutine of its own. So a caller that gives up leaves it to finish
 // or to reach its deadline by itself, and a panic in it fails the call, not the process.
+//
+// A call on one node begins on the caller's thread, if a connection is free: the thread sends the request, leaves Go and waits
+// for the connection by itself (Poll), and comes back to take the answer. Nothing then
+// wakes another thread. Whatever takes more than that goes on in a goroutine.
 package call
 
 import (
@@ -31,6 +35,8 @@ type Call struct {
 	Logs   []byte // records for the caller to emit, or nil
 	Counts store.Counts
 
+	log     *store.Log
+	pending *store.Pending // not nil: the caller is to wait for it
 	done    chan struct{}
 	cancel  context.CancelFunc
 	overdue time.Time // when to stop waiting even if the work does not end; zero: never
@@ -43,38 +49,109 @@ const grace = 500 * time.Millisecond
 // Start runs work in a goroutine. The work keeps to its own deadline of about timeout; 0 means
 // that it has none.
 func Start(log *store.Log, timeout time.Duration, work func(context.Context) (Result, error)) *Call {
-	ctx, cancel := context.WithCancel(context.Background())
-	c := &Call{done: make(chan struct{}), cancel: cancel}
-	if timeout > 0 {
-		c.overdue = time.Now().Add(timeout + grace)
-	}
-	go func() {
-		defer close(c.done)
-		defer cancel()
-		defer func() { c.Logs, c.Counts = log.Take(), log.Counts() }()
-		defer func() {
-			if p := recover(); p != nil {
-				c.Result, c.Err = Result{}, store.Panicked(p)
-			}
-		}()
-		c.Result, c.Err = work(store.WithLog(ctx, log))
-	}()
+	c := newCall(log, timeout)
+	c.run(work)
 	return c
 }
 
+// Send begins a call on one node with start, on this thread. Where that is not possible start gives nil, and
+// work is run in a goroutine.
+func Send(log *store.Log, timeout time.Duration, start func(context.Context) *store.Pending, work func(context.Context) (Result, error)) *Call {
+	c := newCall(log, timeout)
+	if c.pending = start(store.WithLog(context.Background(), log)); c.pending == nil {
+		c.run(work)
+	}
+	return c
+}
+
+func newCall(log *store.Log, timeout time.Duration) *Call {
+	c := &Call{log: log}
+	if timeout > 0 {
+		c.overdue = time.Now().Add(timeout + grace)
+	}
+	return c
+}
+
+// run makes a goroutine do the work.
+func (c *Call) run(work func(context.Context) (Result, error)) {
+	ctx, cancel := context.WithCancel(context.Background())
+	c.done, c.cancel = make(chan struct{}), cancel
+	go func() {
+		defer close(c.done)
+		defer cancel()
+		c.do(ctx, work)
+	}()
+}
+
+// do does the work here.
+func (c *Call) do(ctx context.Context, work func(context.Context) (Result, error)) {
+	defer func() { c.Logs, c.Counts = c.log.Take(), c.log.Counts() }()
+	defer func() {
+		if p := recover(); p != nil {
+			c.Result, c.Err = Result{}, store.Panicked(p)
+		}
+	}()
+	c.Result, c.Err = work(store.WithLog(ctx, c.log))
+}
+
+// Poll tells what the caller has to wait for before it calls Wait: that a descriptor can be read or, if write is true, written, or
+// that the time is over. Without such a thing polled is false, and Wait waits.
+func (c *Call) Poll() (fd int, write bool, left time.Duration, polled bool) {
+	if c.pending == nil {
+		return 0, false, 0, false
+	}
+	fd, write, until := c.pending.Poll()
+	return fd, write, max(time.Until(until), 0), true
+}
+
+// step goes on with a pending call. If there is more to it than to wait for the connection, a goroutine does that.
+func (c *Call) step() {
+	switch {
+	case !c.pending.Step():
+	case c.pending.Quick():
+		c.do(context.Background(), c.finish())
+		c.done = isDone
+	default:
+		c.run(c.finish())
+	}
+}
+
+// finish is the rest of a pending call, which is pending no longer.
+func (c *Call) finish() func(context.Context) (Result, error) {
+	pending := c.pending
+	c.pending = nil
+	return func(ctx context.Context) (r Result, err error) {
+		var found bool
+		if r.Data, found, err = pending.Finish(ctx); found {
+			r.Count = 1
+		}
+		return r, err
+	}
+}
+
+// isDone is closed.
+var isDone = func() chan struct{} {
+	done := make(chan struct{})
+	close(done)
+	return done
+}()
+
 // Failed is a call that failed before it began.
 func Failed(err error) *Call {
-	c := &Call{done: make(chan struct{}), cancel: func() {}, Err: err}
-	close(c.done)
-	return c
+	return &Call{done: isDone, Err: err}
 }
 
 // ErrOverdue ends a call whose work did not end by its deadline.
 var ErrOverdue = &store.Error{Kind: store.KindTimeout, Operation: "wait", Message: "the call did not end by its deadline; it goes on in the background"}
 
-// Wait waits for at most slice and says whether the call is over. An overdue call is over
+// Wait waits for at most slice, or not at all when there is something to poll for, and says whether the call is over. An overdue call is over
 // with ErrOverdue, and its work abandoned: then over is a new call to look at.
 func (c *Call) Wait(slice time.Duration) (over *Call) {
+	if c.pending != nil {
+		if c.step(); c.pending != nil {
+			return nil
+		}
+	}
 	if c.over() {
 		return c
 	}
@@ -107,6 +184,10 @@ func (c *Call) over() bool {
 // Abandon tells a call without a deadline that nobody waits for it. One with a deadline goes on
 // until then: to cut a write short would gain nothing.
 func (c *Call) Abandon() {
+	if c.pending != nil {
+		c.run(c.finish())
+		return
+	}
 	if c.overdue.IsZero() {
 		c.cancel()
 	}

@@ -34,12 +34,16 @@ func (s *Store) get(ctx context.Context, id string) ([]byte, bool, error) {
 }
 
 func (s *Store) getRow(ctx context.Context, id string, columns []string) (row *tablestore.Row, err error) {
-	request := &tablestore.GetRowRequest{Table: s.options.Table, PrimaryKey: primaryKey(id), ColumnsToGet: columns}
+	request := s.rowRequest(id, columns)
 	err = s.retry(ctx, func(ctx context.Context) error {
 		row, err = s.client.GetRow(ctx, request)
 		return err
 	})
 	return row, err
+}
+
+func (s *Store) rowRequest(id string, columns []string) *tablestore.GetRowRequest {
+	return &tablestore.GetRowRequest{Table: s.options.Table, PrimaryKey: primaryKey(id), ColumnsToGet: columns}
 }
 
 // valueOf takes a row apart, and reads its parts where it is split.

@@ -41,9 +41,7 @@ type retrier struct {
 	last     error // of the last attempt that failed for another reason than lack of time
 }
 
-// attempt gives an attempt its context. A single attempt may use no more than
-// two thirds of the time that is left (but always two seconds), so that one connection that died silently does
-// not cost the whole call, and never more than the option timeout.
+// attempt gives an attempt its context.
 func (r *retrier) attempt(ctx context.Context) (context.Context, context.CancelFunc) {
 	if r.attempts++; r.attempts == 1 {
 		r.began = time.Now()
@@ -55,11 +53,18 @@ func (r *retrier) attempt(ctx context.Context) (context.Context, context.CancelF
 		return context.WithTimeout(ctx, limit)
 	}
 	left := time.Until(deadline)
-	limit = min(limit, max(left*2/3, 2*time.Second))
+	limit = attemptLimit(limit, left)
 	if limit >= left {
 		return ctx, func() {}
 	}
 	return context.WithTimeout(ctx, limit)
+}
+
+// attemptLimit is how long a single attempt may take: no more than
+// two thirds of the time that is left (but always two seconds), so that one connection that died silently does
+// not cost the whole call, and never more than the option timeout.
+func attemptLimit(timeout, left time.Duration) time.Duration {
+	return min(timeout, max(left*2/3, 2*time.Second))
 }
 
 // again waits before the next attempt after err. It returns nil when
@@ -108,6 +113,10 @@ func (r *retrier) gaveUp(ctx context.Context) error {
 // retry calls attempt until it succeeds, fails for good, or the time is up.
 func (s *Store) retry(ctx context.Context, attempt func(context.Context) error) error {
 	r := retrier{store: s}
+	return r.run(ctx, attempt)
+}
+
+func (r *retrier) run(ctx context.Context, attempt func(context.Context) error) error {
 	for {
 		limited, cancel := r.attempt(ctx)
 		err := attempt(limited)

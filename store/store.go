@@ -25,6 +25,7 @@ import (
 type Store struct {
 	options     Options
 	client      tablestore.Client
+	sender      tablestore.Sender // the client, if it is one
 	compression int64
 
 	now   func() time.Time
@@ -56,7 +57,8 @@ func New(options Options, client tablestore.Client) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{options: options, client: client, compression: flag, now: time.Now, sleep: sleep}, nil
+	sender, _ := client.(tablestore.Sender)
+	return &Store{options: options, client: client, sender: sender, compression: flag, now: time.Now, sleep: sleep}, nil
 }
 
 // Close ends what runs in the background and drops idle connections. Calls after it fail.

@@ -9,10 +9,13 @@ func (c *client) WriteRow(ctx context.Context, table string, change *RowChange) 
 	if err != nil {
 		return c.invalid(operation, table, err)
 	}
-	return c.post(ctx, operation, table, body, func(_ *exchange, body []byte) error {
-		_, err := parseRowAnswer(body)
-		return err
-	})
+	return c.post(ctx, operation, table, body, written)
+}
+
+// written makes sure that a good answer is one to a write.
+func written(_ *exchange, body []byte) error {
+	_, err := parseRowAnswer(body)
+	return err
 }
 
 // BatchWriteRow is a method of [Client].

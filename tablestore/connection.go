@@ -49,6 +49,7 @@ func (c *connection) quiet() bool {
 
 // answering is an answer as far as it has come.
 type answering struct {
+	begun    bool           // something came
 	response *http.Response // nil until the header is there
 	body     []byte
 	read     int // bytes of body, when its length is known
@@ -72,7 +73,7 @@ var (
 // later with the same answering.
 func (c *connection) receive(a *answering) error {
 	for n := 0; a.response == nil; n++ {
-		if err := c.awaitHeader(); err != nil {
+		if err := c.awaitHeader(a); err != nil {
 			return err
 		}
 		response, err := http.ReadResponse(c.reader, nil)
@@ -119,9 +120,10 @@ func (c *connection) receiveUnknown(a *answering) (err error) {
 
 // awaitHeader fills the buffer until there is a whole header in it, so that it can be parsed without
 // waiting, or until what is there can be none.
-func (c *connection) awaitHeader() error {
+func (c *connection) awaitHeader(a *answering) error {
 	for {
 		there, _ := c.reader.Peek(c.reader.Buffered())
+		a.begun = a.begun || len(there) > 0
 		if n := min(len(there), len("HTTP/")); string(there[:n]) != "HTTP/"[:n] {
 			return errNotHTTP
 		}

@@ -141,6 +141,10 @@ func (x *exchange) complete() (*http.Response, []byte, error) {
 	defer func() { x.duration = time.Since(x.began) }()
 	if err := x.receive(); err != nil {
 		x.hangUp()
+		var panicked *panicError
+		if errors.As(err, &panicked) {
+			return nil, nil, err
+		}
 		if x.answer.response == nil {
 			x.err = transportError(x, err)
 		} else {
@@ -200,7 +204,7 @@ func (x *exchange) receive() error {
 
 // unused reports whether nothing at all came over a connection that was idle before.
 func (x *exchange) unused() bool {
-	return x.conn != nil && x.conn.reused && x.answer.response == nil && x.conn.reader.Buffered() == 0
+	return x.conn != nil && x.conn.reused && !x.answer.begun
 }
 
 // attempt makes the exchange on a connection, or goes on with it on the one that it has, until the context ends.

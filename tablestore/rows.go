@@ -8,22 +8,26 @@ import (
 
 // GetRow is a method of [Client].
 func (c *client) GetRow(ctx context.Context, request *GetRowRequest) (row *Row, err error) {
-	err = c.post(ctx, "GetRow", request.Table, encodeGetRow(request), func(_ *exchange, body []byte) error {
-		answer, err := parseRowAnswer(body)
-		if err != nil {
-			return err
-		}
-		// Of a missing row it is empty, but always there: what lacks it is no answer, and no missing row.
-		if answer.row == nil {
-			return errNotDecodable
-		}
-		row, err = decodeRow(answer.row, request.PrimaryKey, request.ColumnsToGet)
+	err = c.post(ctx, "GetRow", request.Table, encodeGetRow(request), func(_ *exchange, body []byte) (err error) {
+		row, err = rowOf(request, body)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	return row, nil
+}
+
+func rowOf(request *GetRowRequest, body []byte) (*Row, error) {
+	answer, err := parseRowAnswer(body)
+	if err != nil {
+		return nil, err
+	}
+	// Of a missing row it is empty, but always there: what lacks it is no answer, and no missing row.
+	if answer.row == nil {
+		return nil, errNotDecodable
+	}
+	return decodeRow(answer.row, request.PrimaryKey, request.ColumnsToGet)
 }
 
 // BatchGetRow is a method of [Client].
