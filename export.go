@@ -3,6 +3,7 @@
 // cpython/module.c calls; cpython/engine.h says what they promise.
 package main
 
+// #include <poll.h>
 // #include "cpython/engine.h"
 import "C"
 
@@ -49,12 +50,16 @@ func ots_close(handle C.uint64_t) {
 //export ots_get
 func ots_get(c *C.ots_context, id C.ots_bytes, result *C.ots_result) {
 	node := text(id)
-	begin(c, result, deadline, func(ctx context.Context, s *store.Store) (r call.Result, err error) {
-		var found bool
-		if r.Data, found, err = s.Get(ctx, node); found {
-			r.Count = 1
+	send(c, result, func(ctx context.Context, s *store.Store) *store.Pending {
+		return s.StartGet(ctx, node)
+	}, func() work {
+		return func(ctx context.Context, s *store.Store) (r call.Result, err error) {
+			var found bool
+			if r.Data, found, err = s.Get(ctx, node); found {
+				r.Count = 1
+			}
+			return r, err
 		}
-		return r, err
 	})
 }
 
@@ -72,9 +77,14 @@ func ots_get_many(c *C.ots_context, ids *C.ots_bytes, n C.size_t, result *C.ots_
 
 //export ots_set
 func ots_set(c *C.ots_context, id, value C.ots_bytes, ttl C.int64_t, result *C.ots_result) {
-	node, data := text(id), copied(value)
-	begin(c, result, deadline, func(ctx context.Context, s *store.Store) (call.Result, error) {
-		return call.Result{}, s.Set(ctx, node, data, lifetime(ttl))
+	node := text(id)
+	send(c, result, func(ctx context.Context, s *store.Store) *store.Pending {
+		return s.StartSet(ctx, node, lent(value), lifetime(ttl))
+	}, func() work {
+		data := copied(value)
+		return func(ctx context.Context, s *store.Store) (call.Result, error) {
+			return call.Result{}, s.Set(ctx, node, data, lifetime(ttl))
+		}
 	})
 }
 
@@ -89,8 +99,12 @@ func ots_set_many(c *C.ots_context, ids, values *C.ots_bytes, n C.size_t, ttl C.
 //export ots_delete
 func ots_delete(c *C.ots_context, id C.ots_bytes, result *C.ots_result) {
 	node := text(id)
-	begin(c, result, deadline, func(ctx context.Context, s *store.Store) (call.Result, error) {
-		return call.Result{}, s.Delete(ctx, node)
+	send(c, result, func(ctx context.Context, s *store.Store) *store.Pending {
+		return s.StartDelete(ctx, node)
+	}, func() work {
+		return func(ctx context.Context, s *store.Store) (call.Result, error) {
+			return call.Result{}, s.Delete(ctx, node)
+		}
 	})
 }
 
@@ -234,8 +248,11 @@ const (
 
 var noSuchStore = &store.Error{Kind: store.KindClosed, Message: "there is no such open store"}
 
-// begin starts the work of a call on its store and waits for the first slice.
-func begin(c *C.ots_context, result *C.ots_result, limited bool, work func(context.Context, *store.Store) (call.Result, error)) {
+// work is what a call does on its store.
+type work func(context.Context, *store.Store) (call.Result, error)
+
+// begin starts the work of a call in a goroutine and waits for the first slice.
+func begin(c *C.ots_context, result *C.ots_result, limited bool, do work) {
 	defer recovered(result)
 	s, ok := stores.Get(uint64(c.store))
 	if !ok {
@@ -246,9 +263,29 @@ func begin(c *C.ots_context, result *C.ots_result, limited bool, work func(conte
 	if limited {
 		timeout = s.Timeout()
 	}
-	log := &store.Log{ProjectLevel: int(c.project_level), ClientLevel: int(c.client_level)}
-	started := call.Start(log, timeout, func(ctx context.Context) (call.Result, error) { return work(ctx, s) })
+	started := call.Start(logOf(c), timeout, func(ctx context.Context) (call.Result, error) { return do(ctx, s) })
 	settle(started, 0, c.slice_ms, result)
+}
+
+// send starts a call on one node on this thread or, where that is not possible, in a goroutine, for which instead
+// makes the work: it outlives what the caller lent.
+func send(c *C.ots_context, result *C.ots_result, start func(context.Context, *store.Store) *store.Pending, instead func() work) {
+	defer recovered(result)
+	s, ok := stores.Get(uint64(c.store))
+	if !ok {
+		settle(call.Failed(noSuchStore), 0, 0, result)
+		return
+	}
+	started := call.Send(logOf(c), s.Timeout(), func(ctx context.Context) *store.Pending { return start(ctx, s) })
+	if started == nil {
+		begin(c, result, deadline, instead())
+		return
+	}
+	pend(started, calls.Add(started), result)
+}
+
+func logOf(c *C.ots_context) *store.Log {
+	return &store.Log{ProjectLevel: int(c.project_level), ClientLevel: int(c.client_level)}
 }
 
 // immediate is a call without waiting, whose answer is a number.
@@ -269,13 +306,24 @@ func settle(c *call.Call, handle uint64, slice C.int32_t, result *C.ots_result) 
 		if handle == 0 {
 			handle = calls.Add(c)
 		}
-		*result = C.ots_result{status: C.OTS_PENDING, call: C.uint64_t(handle)}
+		pend(c, handle, result)
 		return
 	}
 	if handle != 0 {
 		calls.Remove(handle)
 	}
 	fill(over, result)
+}
+
+// pend fills the result of a call that is not over.
+func pend(c *call.Call, handle uint64, result *C.ots_result) {
+	*result = C.ots_result{status: C.OTS_PENDING, call: C.uint64_t(handle)}
+	if fd, write, left, ok := c.Poll(); ok {
+		result.poll_fd, result.poll_events, result.poll_ms = C.int32_t(fd), C.POLLIN, C.int32_t(left.Milliseconds()+1)
+		if write {
+			result.poll_events |= C.POLLOUT
+		}
+	}
 }
 
 func fill(c *call.Call, result *C.ots_result) {
@@ -307,11 +355,11 @@ func ots_version() *C.char { return built }
 
 func text(b C.ots_bytes) string { return C.GoStringN(b.data, C.int(b.length)) }
 
+// lent is the caller's memory, which is not to be touched after the C function returned.
+func lent(b C.ots_bytes) []byte { return unsafe.Slice((*byte)(unsafe.Pointer(b.data)), int(b.length)) }
+
 // copied is a copy because a call that is given up outlives what its caller lent.
-func copied(b C.ots_bytes) []byte {
-	lent := unsafe.Slice((*byte)(unsafe.Pointer(b.data)), int(b.length))
-	return append(make([]byte, 0, len(lent)), lent...)
-}
+func copied(b C.ots_bytes) []byte { return append(make([]byte, 0, int(b.length)), lent(b)...) }
 
 func texts(first *C.ots_bytes, n C.size_t) []string {
 	all := make([]string, int(n))

@@ -54,12 +54,11 @@ func Start(log *store.Log, timeout time.Duration, work func(context.Context) (Re
 	return c
 }
 
-// Send begins a call on one node with start, on this thread. Where that is not possible start gives nil, and
-// work is run in a goroutine.
-func Send(log *store.Log, timeout time.Duration, start func(context.Context) *store.Pending, work func(context.Context) (Result, error)) *Call {
+// Send begins a call on one node with start, on this thread. Where that is not possible, start and Send give nil.
+func Send(log *store.Log, timeout time.Duration, start func(context.Context) *store.Pending) *Call {
 	c := newCall(log, timeout)
 	if c.pending = start(store.WithLog(context.Background(), log)); c.pending == nil {
-		c.run(work)
+		return nil
 	}
 	return c
 }

@@ -7,7 +7,9 @@
  *   OTS_OK       done: data, length and count are the answer, see each function.
  *   OTS_ERROR    failed: data is a JSON object in UTF-8 with kind, operation, table, code, message,
  *                request_id, http_status, ids and failures (store/error.go).
- *   OTS_PENDING  not yet done: call ots_wait() until it is, or ots_abandon().
+ *   OTS_PENDING  not yet done: call ots_wait() until it is, or ots_abandon(). If poll_events is not 0, ots_wait() does not wait:
+ *                poll(2) poll_fd for these events first, for at most poll_ms milliseconds. So the thread waits outside of
+ *                the engine, where it costs least.
  *
  * Memory. Arguments are lent until the function returns: the engine copies what it needs for longer. data and
  * logs belong to the engine and stay valid until ots_release(result->call), to be called exactly once for each
@@ -50,6 +52,9 @@ typedef struct {
     size_t logs_length;
     uint64_t call;
     int32_t status;
+    int32_t poll_fd;
+    int32_t poll_events;
+    int32_t poll_ms;
 } ots_result;
 
 /* What every call takes besides its arguments. */
@@ -114,7 +119,7 @@ extern void ots_cleanup(ots_context *context, int64_t cutoff_ms, ots_result *res
 /* Deletes the table. */
 extern void ots_destroy(ots_context *context, ots_result *result);
 
-/* Goes on waiting for a pending call, for at most slice_ms. */
+/* Goes on with a pending call, and waits for at most slice_ms unless there is something to poll. */
 extern void ots_wait(uint64_t call, int32_t slice_ms, ots_result *result);
 
 /* Gives a pending call up. What it has sent may still be applied; the rest ends by itself at its deadline. */

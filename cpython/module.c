@@ -10,9 +10,11 @@
 #include <Python.h>
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "engine.h"
@@ -104,17 +106,47 @@ static PyObject *read_values(const ots_result *result) {
     return list;
 }
 
+static int64_t milliseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Waits for a pending call: until it is over, for about a slice, or until a signal comes. Needs no interpreter lock. */
+static void await(ots_result *result) {
+    int64_t end;
+    if (result->poll_events == 0) {
+        ots_wait(result->call, SLICE_MS, result);
+        return;
+    }
+    end = milliseconds() + SLICE_MS;
+    do {
+        struct pollfd connection = {result->poll_fd, (short)result->poll_events, 0};
+        int64_t left = end - milliseconds();
+        if (left > result->poll_ms)
+            left = result->poll_ms;
+        if (poll(&connection, 1, left > 0 ? (int)left : 0) < 0 && errno == EINTR)
+            return;
+        ots_wait(result->call, SLICE_MS, result);
+    } while (result->status == OTS_PENDING && result->poll_events != 0 && milliseconds() < end);
+}
+
+/* Goes on with a call that began on this thread, before the interpreter lock is taken back. */
+static void go_on(ots_result *result) {
+    if (result->status == OTS_PENDING && result->poll_events != 0)
+        await(result);
+}
+
 /* Waits for a call to end and gives its answer to Python. */
 static PyObject *finish(ots_result *result, reader read) {
     PyObject *tuple;
     while (result->status == OTS_PENDING) {
-        uint64_t call = result->call;
         if (PyErr_CheckSignals() != 0) {
-            ots_abandon(call);
+            ots_abandon(result->call);
             return NULL;
         }
         Py_BEGIN_ALLOW_THREADS
-        ots_wait(call, SLICE_MS, result);
+        await(result);
         Py_END_ALLOW_THREADS
     }
     if (result->status == OTS_ERROR)
@@ -235,6 +267,7 @@ static PyObject *on_id(PyObject *args, const char *format, id_call call, reader 
     lent_id = lend(id);
     Py_BEGIN_ALLOW_THREADS
     call(&context, lent_id, &result);
+    go_on(&result);
     Py_END_ALLOW_THREADS
     answered = finish(&result, read);
     Py_DECREF(id);
@@ -303,6 +336,7 @@ static PyObject *native_set(PyObject *module, PyObject *args) {
     lent_value = lend(value);
     Py_BEGIN_ALLOW_THREADS
     ots_set(&context, lent_id, lent_value, ttl_ms, &result);
+    go_on(&result);
     Py_END_ALLOW_THREADS
     answered = finish(&result, read_none);
     Py_DECREF(id);
