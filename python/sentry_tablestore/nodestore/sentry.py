@@ -34,14 +34,14 @@ _COUNTERS = {
     name: "nodestore.tablestore." + name
     for name in ("requests", "retries", "throttled", "missing", "split")
 }
-_ATTRIBUTES = {
-    "requests": "requests",
-    "retries": "retries",
-    "throttled": "throttled",
-    "missing": "missing",
-    "raw": "bytes.raw",
-    "stored": "bytes.stored",
-}
+_ATTRIBUTES = (
+    ("requests", "requests"),
+    ("retries", "retries"),
+    ("throttled", "throttled"),
+    ("missing", "missing"),
+    ("raw", "bytes.raw"),
+    ("stored", "bytes.stored"),
+)
 
 _found: Dict[str, Any] = {}
 
@@ -78,12 +78,11 @@ def span(operation: str, **attributes: Any) -> Iterator[None]:
             _here.tag = before
 
 
-@contextlib.contextmanager
-def measured(
-    operation: str, size: Optional[int] = None, compression: Optional[str] = None, **attributes: Any
-) -> Iterator[Callable[[int], None]]:
+class measured:
     """Measure what happens inside by the running Sentry's own measurements of storage, and show a
     read or write in its tracing.
+
+    The block is given a function that takes the bytes before compression when they become known.
 
     :param operation: get, get-multi, put, delete or delete-multi, as Sentry's own backends call
         them.
@@ -91,44 +90,92 @@ def measured(
     :param compression: Of the stored bytes.
     :param attributes: Of the span of a read or write: the one that Sentry's base class has made, or
         one of our own.
-    :returns: a function that takes the bytes when they become known.
     """
-    with contextlib.ExitStack() as stack:
-        before = _here.tag, _here.record_stored
+
+    __slots__ = (
+        "_attributes",
+        "_before",
+        "_compression",
+        "_measure",
+        "_operation",
+        "_size",
+        "_span",
+    )
+
+    def __init__(
+        self,
+        operation: str,
+        size: Optional[int] = None,
+        compression: Optional[str] = None,
+        **attributes: Any,
+    ) -> None:
+        self._operation = operation
+        self._size = size
+        self._compression = compression
+        self._attributes = attributes
+
+    def __enter__(self) -> Callable[[int], None]:
+        self._before = _here.tag, _here.record_stored
+        self._span = self._measure = None
         record: Callable[[int], None] = _nothing
-        with contextlib.suppress(*_CHANGED):
-            if operation in _READ_OR_WRITE:
-                current = _tool("base_span", _find_base_span)()
-                if current is None:
-                    current = stack.enter_context(
-                        _tool("span", _find_span)(
-                            "nodestore.tablestore." + _READ_OR_WRITE[operation]
-                        )
-                    )
-                _here.tag = _setter(current)
-                _tag(attributes)
-        with contextlib.suppress(*_CHANGED):
-            emitter = stack.enter_context(_tool("measure", _find_measure)(operation, size))
-            record = getattr(emitter, "record_uncompressed_size", _nothing)
-            stored = getattr(emitter, "record_compressed_size", None)
-            if stored is not None and compression:
-                _here.record_stored = lambda size: stored(size, compression)
         try:
-            yield record
-        finally:
-            _here.tag, _here.record_stored = before
+            if self._operation in _READ_OR_WRITE:
+                self._show()
+        except _CHANGED:
+            pass  # without a span
+        try:
+            measure = _tool("measure", _find_measure)
+            if measure is not None:
+                self._measure = measure(self._operation, self._size)
+                emitter = self._measure.__enter__()
+                record = getattr(emitter, "record_uncompressed_size", _nothing)
+                stored = getattr(emitter, "record_compressed_size", None)
+                if stored is not None and self._compression:
+                    _here.record_stored = lambda size: stored(size, self._compression)
+        except _CHANGED:
+            self._measure = None
+        return record
+
+    def __exit__(self, *raised: Any) -> None:
+        _here.tag, _here.record_stored = self._before
+        for opened in (self._measure, self._span):
+            if opened is not None:
+                try:
+                    opened.__exit__(*raised)
+                except _CHANGED:
+                    pass  # it has changed: what happened inside counts
+
+    def _show(self) -> None:
+        current = _tool("base_span", _find_base_span)()
+        if current is None:
+            name = "nodestore.tablestore." + _READ_OR_WRITE[self._operation]
+            started = _tool("span", _find_span)(name)
+            current = started.__enter__()
+            self._span = started
+        # One that is not sampled is sent nowhere: attributes would be for nothing.
+        if getattr(current, "sampled", True):
+            _here.tag = _setter(current)
+            if self._attributes:
+                _tag(self._attributes)
 
 
 def report(operation: str, seconds: float, counts: Mapping[str, int], error: Optional[str]) -> None:
     """Tell the running Sentry of a call of the store: see `sentry_tablestore.metrics`."""
-    with contextlib.suppress(*_CHANGED):
+    here = _here
+    try:
         _tool("report", _find_report)(operation, seconds, counts, error)
-    with contextlib.suppress(*_CHANGED):
-        if _here.record_stored is not None and counts.get("stored"):
-            _here.record_stored(counts["stored"])
-    with contextlib.suppress(*_CHANGED):
-        if _here.tag is not None:
-            _tag({_ATTRIBUTES[name]: n for name, n in counts.items() if n and name in _ATTRIBUTES})
+    except _CHANGED:
+        pass  # without metrics
+    try:
+        if here.record_stored is not None and counts.get("stored"):
+            here.record_stored(counts["stored"])
+        if here.tag is not None:
+            for name, attribute in _ATTRIBUTES:
+                amount = counts.get(name)
+                if amount:
+                    here.tag(attribute, amount)
+    except _CHANGED:
+        pass  # without the stored size, or without attributes
 
 
 def _tag(attributes: Mapping[str, Any]) -> None:
@@ -157,9 +204,10 @@ def _nothing(size: int) -> None:
 
 def _tool(name: str, find: Callable[[], Any]) -> Any:
     """Look a tool up at its first use: Sentry's metrics need its settings, which come later."""
-    if name not in _found:
-        _found[name] = find()
-    return _found[name]
+    try:
+        return _found[name]
+    except KeyError:
+        return _found.setdefault(name, find())
 
 
 def _find_span() -> Any:
@@ -215,7 +263,7 @@ def _find_measure() -> Any:
         from sentry.objectstore.metrics import measure_storage_operation
 
         return lambda operation, size: measure_storage_operation(operation, "nodestore", size)
-    return lambda operation, size: contextlib.ExitStack()
+    return None
 
 
 def _find_count() -> Any:
