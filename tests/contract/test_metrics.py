@@ -5,6 +5,7 @@ import sys
 import threading
 
 import pytest
+import running_sentry
 from sentry_tablestore import metrics as metrics_module
 from sentry_tablestore.errors import TablestoreConnectionError, TablestoreInvalidIDError
 
@@ -149,3 +150,30 @@ def test_it_runs_in_the_thread_of_the_call(make_store, new_id):
     thread.start()
     thread.join()
     assert threads == [thread]
+
+
+@pytest.mark.parametrize("layout", ["old", "newest"])
+def test_reads_of_the_old_store_are_told_too(server, table, told, new_id, layout):
+    with running_sentry.layout(layout) as backend:
+        nodes = backend.TablestoreNodeStorage(
+            read_through={"backend": "stand_in.old_store.OldNodeStorage"},
+            metrics=lambda *call: told.append(call),
+            **server.client_options(table=table),
+        )
+        nodes.validate()
+        old = sys.modules["stand_in.old_store"]
+        node = new_id()
+        old.nodes[node] = b'{"a":1}'
+        assert nodes.get_multi([node, new_id()])[node] == {"a": 1}
+        (many, _, _, _), (operation, seconds, counts, error) = told
+        assert (many, operation, error) == ("get_many", "read_through", None)
+        assert 0 < seconds < 5
+        assert counts == {"read_through_hit": 1, "read_through_miss": 1}
+        old.failures["_get_bytes_multi"] = OSError("down")
+        del told[:]
+        with pytest.raises(OSError, match="down"):
+            nodes.get(new_id())
+        assert [(operation, error) for operation, _, _, error in told] == [
+            ("get", None),
+            ("read_through", "OSError"),
+        ]

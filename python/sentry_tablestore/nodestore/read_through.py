@@ -108,11 +108,17 @@ class ReadThrough:
         :raises Exception: whatever the old store raises.
         """
         written = self._written(ids) if self.copy else None
+        began, counts, failure = time.monotonic(), {}, None
         try:
             answer = self.backend._get_bytes_multi(ids)
-        except Exception:
+            hits = sum(answer.get(id) is not None for id in ids)
+            counts = {"read_through_hit": hits, "read_through_miss": len(ids) - hits}
+        except Exception as error:
+            failure = type(error).__name__
             _counted(self.path, "failed", len(ids))
             raise
+        finally:
+            store.observers.report("read_through", time.monotonic() - began, counts, failure)
         found = {id: answer[id] for id in ids if answer.get(id) is not None}
         _counted(self.path, "hit", len(found))
         _counted(self.path, "miss", len(ids) - len(found))
