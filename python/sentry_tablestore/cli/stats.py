@@ -119,7 +119,8 @@ def _print(table: str, survey: Survey) -> None:
         return
     nodes = _number(total.nodes, survey.exact)
     stored, raw = _bytes(total.stored, survey.exact), _bytes(total.raw, survey.exact)
-    click.echo(f"Table '{table}' holds {nodes} nodes: {stored} stored, {raw} raw.")
+    noun = "node" if total.nodes == (1, 0) else "nodes"
+    click.echo(f"Table '{table}' holds {nodes} {noun}: {stored} stored, {raw} raw.")
     click.echo(f"Written from {_moment(survey.oldest)} to {_moment(survey.newest)}.")
     if not survey.exact:
         click.echo(f"Estimated from {survey.read:,} nodes; ± holds 19 times out of 20.")
