@@ -2,10 +2,11 @@
 
 import json
 import sys
-from typing import Dict
+from typing import Any, Dict
 
 import click
 
+from ..migration.django_target import DjangoTarget
 from ..migration.export import import_file
 from ..migration.node_file import NodeFileError, Reader
 from .configuration import Configuration
@@ -24,9 +25,12 @@ _WORDS = (
 @command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 @click.option("--only-missing", is_flag=True, help="Leave alone every node that is there.")
+@click.option("--to-django", is_flag=True, help="Into Sentry's nodestore_node: the way back.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object of what was done.")
 @pass_configuration
-def import_(configuration: Configuration, file: str, only_missing: bool, as_json: bool) -> None:
+def import_(
+    configuration: Configuration, file: str, only_missing: bool, to_django: bool, as_json: bool
+) -> None:
     """Write the nodes of FILE, or of stdin for "-", to the table.
 
     \b
@@ -37,28 +41,40 @@ def import_(configuration: Configuration, file: str, only_missing: bool, as_json
     node that is newer in the table stays as it is; with --only-missing every one that is there. So
     it can be stopped and repeated at any time.
 
+    With --to-django the nodes go to PostgreSQL, where Sentry's Django nodestore keeps them, by the
+    same rules; this needs Sentry's settings, and no table of Tablestore.
+
     FILE is read twice: it is checked to its end before anything is written. Of stdin this shows
     only at the end. Needs ots:BatchWriteRow, ots:PutRow, ots:UpdateRow and ots:GetRow.
     """
-    store = configuration.store()
+    target: Any = _django(configuration) if to_django else configuration.store()
     pace = Pace("imported")
     try:
         if file == "-":
             reader = Reader(sys.stdin.buffer, "stdin")
-            outcomes = import_file(store, reader, only_missing, pace.show)
+            outcomes = import_file(target, reader, only_missing, pace.show)
         else:
             with open(file, "rb") as opened:
                 Reader(opened, file).check()
                 opened.seek(0)
-                outcomes = import_file(store, Reader(opened, file), only_missing, pace.show)
+                outcomes = import_file(target, Reader(opened, file), only_missing, pace.show)
     except NodeFileError as error:
         before = f" {pace.nodes:,} nodes before that were imported." if pace.nodes else ""
         raise click.ClickException(f"{error}.{before}") from error
     except OSError as error:
         raise click.ClickException(f"{file} cannot be read: {error.strerror}") from error
+    except Exception as error:
+        if not to_django or not type(error).__module__.startswith("django.db"):
+            raise
+        raise click.ClickException(f"table '{target.table_name}': {error}") from error
     if as_json:
         click.echo(json.dumps(outcomes))
-    click.echo(f"Imported into table '{store.table_name}': {_in_words(outcomes)}.", err=True)
+    click.echo(f"Imported into table '{target.table_name}': {_in_words(outcomes)}.", err=True)
+
+
+def _django(configuration: Configuration) -> DjangoTarget:
+    configuration.sentry()
+    return DjangoTarget()
 
 
 def _in_words(outcomes: Dict[str, int]) -> str:

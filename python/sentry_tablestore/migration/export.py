@@ -4,7 +4,7 @@ import contextlib
 import os
 import time
 from datetime import datetime, timezone
-from typing import IO, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import IO, Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from ..kvstore.imported import ImportedNode
 from ..kvstore.tablestore import TablestoreKVStorage
@@ -108,7 +108,7 @@ def new_file(path: str, replace: bool) -> Iterator[IO[bytes]]:
 
 
 def import_file(
-    store: TablestoreKVStorage,
+    target: Any,
     reader: Reader,
     only_missing: bool = False,
     progress: Optional[Progress] = None,
@@ -117,6 +117,7 @@ def import_file(
 
     Nothing newer is overwritten, so that this can be repeated after it was stopped.
 
+    :param target: A TablestoreKVStorage, or another with its `import_many`.
     :param only_missing: Leave alone whatever the table has, older nodes included.
     :returns: How many nodes had each outcome of `import_many`.
     :raises TablestoreError: when nodes could not be written.
@@ -128,7 +129,7 @@ def import_file(
     now = int(time.time() * 1000)
 
     def send() -> None:
-        for outcome in store.import_many(batch, only_missing=only_missing):
+        for outcome in target.import_many(batch, only_missing=only_missing):
             outcomes[outcome] = outcomes.get(outcome, 0) + 1
         if progress is not None:
             progress(nodes, size)
