@@ -19,6 +19,7 @@ from .import_ import import_
 from .migrate import migrate
 from .put import put
 from .stats import stats
+from .verify import verify
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -60,4 +61,5 @@ main.add_command(delete)
 main.add_command(export)
 main.add_command(import_)
 main.add_command(migrate)
+main.add_command(verify)
 main.add_command(destroy)

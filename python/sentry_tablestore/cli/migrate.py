@@ -1,11 +1,9 @@
 """`sentry-tablestore migrate`: move a whole nodestore into the table."""
 
-import json
 import os
 import signal
 import sys
-from datetime import datetime, timedelta, timezone
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any, Dict, Optional
 
 import click
 
@@ -17,27 +15,18 @@ from ..migration.checkpoint import Checkpoint, CheckpointError, Keeper
 from ..migration.checkpoint_file import FileKeeper
 from ..migration.checkpoint_table import TableKeeper
 from ..migration.legacy import LegacyReader, LegacyReaderError
-from ..migration.progress import Progress, duration
+from ..migration.progress import Progress
 from ..migration.rate import Rate, parse_rate
 from ..migration.report import report, write_failures
 from ..migration.run import FAILED, STOPPED, Migration
-from ..migration.sources.database import connector
-from ..migration.sources.id_list import IDList, spooled
-from ..migration.sources.node_storage import NodeStorageSource
-from ..migration.sources.postgresql import TABLE, PostgreSQLSource
 from ..migration.sources.source import Source, SourceError
-from ..migration.sources.tablestore import TablestoreSource
 from .configuration import Configuration
 from .configuration import duration as timespan
 from .group import command, pass_configuration
-from .sentry_settings import NotPortableError, Settings, read
+from .sources import DJANGO, Chosen, check, opened, source_options
 
-_DJANGO = "django"
 _CHECKPOINT = "sentry-tablestore-migrate.checkpoint"
 _IN_TABLE = "table"
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_MILLISECOND = timedelta(milliseconds=1)
-_MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 
 
 class _RateType(click.ParamType):
@@ -56,19 +45,7 @@ class _RateType(click.ParamType):
 
 
 @command("migrate")
-@click.option(
-    "--source",
-    "source_path",
-    default=_DJANGO,
-    metavar="django|CLASS",
-    help="Sentry's nodestore_node (the default), or the path of a NodeStorage class.",
-)
-@click.option("--source-options", metavar="JSON", help="Options of that CLASS.")
-@click.option("--ids", metavar="FILE", help="Ids to move, one a line, for a CLASS; - is stdin.")
-@click.option("--database", default="default", metavar="ALIAS", help="Of DATABASES, for django.")
-@click.option("--source-table", default=TABLE, metavar="NAME", help="Default: nodestore_node.")
-@click.option("--since", type=_MOMENT, help="Only rows written then (UTC) or later.")
-@click.option("--until", type=_MOMENT, help="Only rows written before then (UTC).")
+@source_options
 @click.option("--workers", type=click.IntRange(1, 64), default=4, help="Default: 4.")
 @click.option(
     "--rate", type=_RateType(), help="At most so many rows (500) or bytes (2MB) a second."
@@ -87,13 +64,7 @@ class _RateType(click.ParamType):
 @pass_configuration
 def migrate(
     configuration: Configuration,
-    source_path: str,
-    source_options: Optional[str],
-    ids: Optional[str],
-    database: str,
-    source_table: str,
-    since: Optional[datetime],
-    until: Optional[datetime],
+    chosen: Chosen,
     workers: int,
     rate: Optional[Rate],
     allow_pickle: bool,
@@ -135,26 +106,20 @@ def migrate(
     Needs ots:DescribeTable, ots:BatchWriteRow, ots:BatchGetRow, ots:GetRow, ots:UpdateRow and
     ots:DeleteRow.
     """
-    milliseconds = {"since": _milliseconds(since), "until": _milliseconds(until)}
     waits = timespan("--patience", patience).total_seconds()
-    if source_path == _DJANGO and (ids or source_options):
-        raise click.UsageError("--ids and --source-options are for --source CLASS")
+    if checkpoint == _IN_TABLE and chosen.path != DJANGO:
+        raise click.UsageError("--checkpoint table is for the source django")
     try:
-        settings, target = _settings_and_target(configuration, source_path == _DJANGO)
-        source, keeper = _source_and_keeper(
-            configuration,
-            settings,
-            target,
-            (source_path, source_options, ids),
-            (database, source_table, milliseconds),
-            checkpoint,
-        )
-        _check(source, target)
+        source, target, connect = opened(configuration, chosen, checkpoint + ".ids")
+        check(source, target, writes=True)
         if dry_run:
             told = estimates.estimate(source, bool(target.compression))
             for line in estimates.lines(told, workers, rate, target.compression or "as it is"):
                 click.echo(line)
             return
+        keeper: Keeper = FileKeeper(checkpoint)
+        if checkpoint == _IN_TABLE and connect is not None:
+            keeper = TableKeeper(connect, f"{target.instance}/{target.table_name}")
         with_failures = (
             failed or (_CHECKPOINT if checkpoint == _IN_TABLE else checkpoint) + ".failed"
         )
@@ -165,116 +130,6 @@ def migrate(
         raise click.ClickException(str(error)) from error
     if status:
         click.get_current_context().exit(status)
-
-
-def _settings_and_target(
-    configuration: Configuration, wants_databases: bool
-) -> Tuple[Optional[Settings], TablestoreKVStorage]:
-    """Give Sentry's settings, where they are wanted, and the table."""
-    sentrys = configuration.is_sentrys()
-    if not sentrys and not wants_databases:
-        return None, configuration.store()
-    arguments = {
-        name: value
-        for name, value in configuration.arguments.items()
-        if sentrys or name in ("config",)
-    }
-    try:
-        settings = read(arguments, sentrys)
-    except NotPortableError:
-        # Objects in the options: this process becomes a Sentry itself, with the memory of one.
-        found = configuration.sentry()
-        settings = Settings(dict(found.DATABASES), None, found.SENTRY_NODESTORE)
-        return settings, configuration.store()
-    if not sentrys:
-        return settings, configuration.store()
-    if settings.store is None:
-        raise click.ClickException(
-            f"SENTRY_NODESTORE is {settings.nodestore}, which is not this project's: give the "
-            "table's options with --options FILE"
-        )
-    return settings, TablestoreKVStorage(**settings.store)
-
-
-def _source_and_keeper(
-    configuration: Configuration,
-    settings: Optional[Settings],
-    target: TablestoreKVStorage,
-    given: Tuple[str, Optional[str], Optional[str]],
-    rows: Tuple[str, str, Mapping[str, Any]],
-    checkpoint: str,
-) -> Tuple[Source, Keeper]:
-    path, options, ids = given
-    database, table, moments = rows
-    keeper: Keeper = FileKeeper(checkpoint)
-    if path == _DJANGO:
-        assert settings is not None
-        connect = connector(settings.databases, database)
-        lifetime = (target.default_ttl or timedelta()) // _MILLISECOND
-        if checkpoint == _IN_TABLE:
-            keeper = TableKeeper(connect, f"{target.instance}/{target.table_name}")
-        return PostgreSQLSource(connect, table, lifetime=lifetime, **moments), keeper
-    if checkpoint == _IN_TABLE:
-        raise click.UsageError("--checkpoint table is for the source django")
-    if any(moments.values()):
-        raise click.UsageError("--since and --until are for the source django")
-    if ids == "-":
-        ids = spooled(sys.stdin.buffer, checkpoint + ".ids")
-    listed = IDList(ids) if ids else None
-    parameters = _json(options)
-    if path.rpartition(".")[2] == "TablestoreNodeStorage":
-        return TablestoreSource(_store(parameters), listed), keeper
-    if listed is None:
-        raise click.UsageError(f"{path} cannot list its nodes: give their ids with --ids FILE")
-    # Most such classes need a configured Sentry; those that do not work without one as well.
-    try:
-        configuration.sentry()
-    except click.ClickException as error:
-        if "has no Sentry" not in error.format_message():
-            raise
-    return NodeStorageSource(path, parameters, listed), keeper
-
-
-def _store(options: Dict[str, Any]) -> TablestoreKVStorage:
-    """Make a store of a TablestoreNodeStorage's options."""
-    if options.get("default_ttl") is not None:
-        options["default_ttl"] = timespan("default_ttl", options["default_ttl"])
-    parameters = {
-        name: options.pop(name)
-        for name in ("default_ttl", "compression", "reserved_throughput", "automatic_expiry")
-        if options.get(name) is not None
-    }
-    options.pop("read_through", None)
-    return TablestoreKVStorage(
-        options.pop("instance", None),
-        options.pop("table", None) or "nodestore",
-        options,
-        **parameters,
-    )
-
-
-def _check(source: Source, target: TablestoreKVStorage) -> None:
-    """Refuse a source or a target that cannot be used, before anything is written."""
-    source.check()
-    table = target.describe()
-    if table.primary_key != [("id", "STRING")]:
-        raise click.ClickException(
-            f"table '{target.table_name}' has another primary key than one STRING column id: it "
-            "belongs to another program"
-        )
-    oldest = source.sample(0).oldest if source.dated else 0
-    if not oldest:
-        return
-    age = (datetime.now(timezone.utc) - _EPOCH) // _MILLISECOND - oldest
-    if target.default_ttl:
-        age = min(age, target.default_ttl // _MILLISECOND)
-    if age / 1000 > table.max_time_deviation:
-        raise click.ClickException(
-            f"table '{target.table_name}' takes write times of up to "
-            f"{duration(table.max_time_deviation)} ago and the source has rows of "
-            f"{duration(age / 1000)} ago: run `sentry upgrade --with-nodestore` with this version "
-            "first, which allows them"
-        )
 
 
 def _run(
@@ -356,19 +211,3 @@ def _reason(error: Optional[BaseException]) -> str:
     if isinstance(error, known):
         return str(error)
     return f"{type(error).__name__}: {error}"
-
-
-def _milliseconds(moment: Optional[datetime]) -> Optional[int]:
-    if moment is None:
-        return None
-    return (moment.replace(tzinfo=timezone.utc) - _EPOCH) // _MILLISECOND
-
-
-def _json(text: Optional[str]) -> Dict[str, Any]:
-    try:
-        options = json.loads(text or "{}")
-    except ValueError as error:
-        raise click.UsageError(f"--source-options is no JSON: {error}") from None
-    if not isinstance(options, dict):
-        raise click.UsageError("--source-options must be a JSON object")
-    return options

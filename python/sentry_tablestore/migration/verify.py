@@ -137,19 +137,21 @@ class Verifier:
         if self._failure is not None:
             raise self._failure
 
-    def sample(self, rows: int) -> None:
+    def sample(self, rows: int) -> int:
         """Compare about so many nodes from all over the source, without reading the rest of it.
 
+        :returns: an estimate of the nodes that the source has; -1 where there is none.
         :raises SourceError: when the source cannot be read.
         :raises TablestoreError: when the table cannot.
         """
-        chosen = self._patiently(self._source.sample, rows).rows
+        sample = self._patiently(self._source.sample, rows)
         reader = self._source.reader()
         try:
-            for at in range(0, len(chosen), _PAGE_ROWS):
-                self._compare(chosen[at : at + _PAGE_ROWS], reader)
+            for at in range(0, len(sample.rows), _PAGE_ROWS):
+                self._compare(sample.rows[at : at + _PAGE_ROWS], reader)
         finally:
             reader.close()
+        return int(sample.total)
 
     def _work(self, parts: List[Part]) -> None:
         reader = self._source.reader()
