@@ -1,0 +1,116 @@
+"""The RAM policies in docs/policies allow what each role does, and nothing else."""
+
+import json
+import logging
+import re
+
+import pytest
+from pages import REPOSITORY
+from sentry_tablestore.kvstore.imported import ImportedNode
+from sentry_tablestore.kvstore.tablestore import TablestoreKVStorage
+
+POLICIES = REPOSITORY / "docs" / "policies"
+LARGE = 5 << 20  # split over the columns of a row
+
+
+@pytest.fixture
+def sent(caplog):
+    """Give the operations that were sent since the last time."""
+    caplog.set_level(logging.DEBUG, logger="tablestore-client")
+
+    def take():
+        operations = {
+            record.getMessage().split()[0]
+            for record in caplog.records
+            if record.name == "tablestore-client"
+        }
+        caplog.clear()
+        return operations
+
+    return take
+
+
+def allowed(name):
+    policy = json.loads((POLICIES / name).read_text(encoding="utf-8"))
+    (statement,) = policy["Statement"]
+    assert statement["Effect"] == "Allow"
+    actions = statement["Action"]
+    assert len(set(actions)) == len(actions)
+    assert all(re.fullmatch(r"ots:[A-Z][A-Za-z]+", action) for action in actions)
+    return {action[len("ots:") :] for action in actions}
+
+
+def _use(store, new_id):
+    """Do everything that Sentry does, but for its cleanup."""
+    small, large, *several = (new_id() for _ in range(5))
+    store.set(small, b"{}")
+    store.set(large, bytes(LARGE))
+    store.set_many(dict.fromkeys(several, b"{}"))
+    assert store.get(small) == b"{}"
+    assert len(store.get(large)) == LARGE
+    assert len(list(store.get_many([small, large, *several]))) == 5
+    store.delete(small)
+    store.delete_many([large, *several])
+
+
+def test_running_sentry(make_store, new_id, sent):
+    store = make_store()
+    sent()
+    _use(store, new_id)
+
+    assert sent() == allowed("run.json")
+
+
+def test_running_sentry_that_cleans_up_itself(make_store, new_id, sent):
+    from datetime import datetime, timezone
+
+    store = make_store()
+    sent()
+    _use(store, new_id)
+    store.cleanup(datetime(1971, 1, 1, tzinfo=timezone.utc))
+
+    assert sent() == allowed("run-with-cleanup.json")
+
+
+def test_bootstrap(server, new_id, sent):
+    name = "b_" + new_id().replace("-", "_")
+    for ttl in (None, 30):
+        from datetime import timedelta
+
+        store = TablestoreKVStorage(
+            "sentry", name, server.client_options(), default_ttl=ttl and timedelta(days=ttl)
+        )
+        store.bootstrap(automatic_expiry=ttl is not None)
+
+    assert sent() == allowed("bootstrap.json")
+
+
+def test_moving_and_looking(make_store, new_id, sent):
+    from datetime import datetime, timezone
+
+    old, new = 1_700_000_000_000, 1_750_000_000_000
+    store = make_store(compression="zstd")
+    sent()
+    one, large, other = new_id(), new_id(), new_id()
+    noise = __import__("os").urandom(LARGE)
+    for written in (old, new):  # the second finds the first, which is older
+        store.import_many([ImportedNode(one, b"{}", written), ImportedNode(large, noise, written)])
+    store.import_many([ImportedNode(other, b"{}", old)])
+    store.discard_many([other], [old])
+    start = ""
+    while start is not None:
+        _, start = store.scan(start, values=True)
+    assert len(store.get(one)) == 2
+    assert list(store.get_many([one]))
+    store.describe()
+    store.cleanup(datetime(2025, 12, 1, tzinfo=timezone.utc))
+
+    assert sent() == allowed("move-and-look.json")
+
+
+def test_resources_are_one_table():
+    paths = sorted(POLICIES.glob("*.json"))
+    assert len(paths) == 4
+    for path in paths:
+        (statement,) = json.loads(path.read_text(encoding="utf-8"))["Statement"]
+        assert statement["Resource"] == "acs:ots:REGION:ACCOUNT:instance/INSTANCE/table/nodestore"
