@@ -34,6 +34,11 @@ class Block(NamedTuple):
     def __str__(self) -> str:
         return f"{self.page}:{self.line}"
 
+    @property
+    def code(self) -> str:
+        """The text without the lines that say that something is left out."""
+        return re.sub(r"^\s*…,?[ \t]*$", "", self.text, flags=re.MULTILINE)
+
 
 class Page:
     """One page, of which `prose` is what is no block of code."""

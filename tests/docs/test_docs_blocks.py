@@ -10,7 +10,7 @@ from pages import blocks
 
 @pytest.mark.parametrize("block", blocks("python"), ids=str)
 def test_python_compiles(block):
-    ast.parse(block.text)
+    ast.parse(block.code)
 
 
 @pytest.mark.parametrize("block", blocks("json"), ids=str)
