@@ -49,7 +49,9 @@ def sample(count: int) -> List[bytes]:
     return [events.make_event(size_at((i + 0.5) / count), i) for i in range(count)]
 
 
-def measure(end_point: str, key: programs.Service, values: Sequence[bytes], compression: Any) -> int:
+def measure(
+    end_point: str, key: programs.Service, values: Sequence[bytes], compression: Any
+) -> int:
     """Set and get all of them; return the mean size of a row's value in the table, in bytes."""
     store = TablestoreKVStorage(
         key.instance,

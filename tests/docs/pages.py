@@ -101,9 +101,7 @@ def pages() -> List[Page]:
         check=True,
         universal_newlines=True,
     ).stdout.splitlines()
-    wanted = [
-        name for name in sorted(listed) if name.startswith("docs/") or name in ("README.md",)
-    ]
+    wanted = [name for name in sorted(listed) if name.startswith("docs/") or name in ("README.md",)]
     return [Page(REPOSITORY / name) for name in wanted if (REPOSITORY / name).exists()]
 
 

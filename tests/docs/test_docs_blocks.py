@@ -24,12 +24,3 @@ def test_shell_parses(block):
         ["bash", "-n"], input=block.text, universal_newlines=True, stderr=subprocess.PIPE
     )
     assert done.returncode == 0, done.stderr
-
-
-def test_every_block_says_what_it_is():
-    nameless = [
-        str(block)
-        for block in blocks()
-        if not block.language and not block.page.startswith("docs/results/")
-    ]
-    assert not nameless

@@ -1,7 +1,7 @@
 """Commands that the pages show exist, with the flags that they show."""
 
-import subprocess
 import re
+import subprocess
 
 import click
 import pytest

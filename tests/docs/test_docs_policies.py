@@ -2,10 +2,14 @@
 
 import json
 import logging
+import os
 import re
+from datetime import datetime, timedelta, timezone
 
 import pytest
+from click.testing import CliRunner
 from pages import REPOSITORY
+from sentry_tablestore.cli.main import main
 from sentry_tablestore.kvstore.imported import ImportedNode
 from sentry_tablestore.kvstore.tablestore import TablestoreKVStorage
 
@@ -62,8 +66,6 @@ def test_running_sentry(make_store, new_id, sent):
 
 
 def test_running_sentry_that_cleans_up_itself(make_store, new_id, sent):
-    from datetime import datetime, timezone
-
     store = make_store()
     sent()
     _use(store, new_id)
@@ -74,25 +76,19 @@ def test_running_sentry_that_cleans_up_itself(make_store, new_id, sent):
 
 def test_bootstrap(server, new_id, sent):
     name = "b_" + new_id().replace("-", "_")
-    for ttl in (None, 30):
-        from datetime import timedelta
-
-        store = TablestoreKVStorage(
-            "sentry", name, server.client_options(), default_ttl=ttl and timedelta(days=ttl)
-        )
+    for ttl in (None, timedelta(days=30)):
+        store = TablestoreKVStorage("sentry", name, server.client_options(), default_ttl=ttl)
         store.bootstrap(automatic_expiry=ttl is not None)
 
     assert sent() == allowed("bootstrap.json")
 
 
 def test_moving_and_looking(make_store, new_id, sent):
-    from datetime import datetime, timezone
-
     old, new = 1_700_000_000_000, 1_750_000_000_000
     store = make_store(compression="zstd")
     sent()
     one, large, other = new_id(), new_id(), new_id()
-    noise = __import__("os").urandom(LARGE)
+    noise = os.urandom(LARGE)
     for written in (old, new):  # the second finds the first, which is older
         store.import_many([ImportedNode(one, b"{}", written), ImportedNode(large, noise, written)])
     store.import_many([ImportedNode(other, b"{}", old)])
@@ -108,9 +104,18 @@ def test_moving_and_looking(make_store, new_id, sent):
     assert sent() == allowed("move-and-look.json")
 
 
+def test_check(server, table, sent, tmp_path):
+    options = tmp_path / "options.json"
+    options.write_text(json.dumps(server.client_options(table=table)))
+    done = CliRunner().invoke(main, ["--options", str(options), "check", "--large"])
+
+    assert done.exit_code == 0, done.output
+    assert sent() == allowed("check.json")
+
+
 def test_resources_are_one_table():
     paths = sorted(POLICIES.glob("*.json"))
-    assert len(paths) == 4
+    assert len(paths) == 5
     for path in paths:
         (statement,) = json.loads(path.read_text(encoding="utf-8"))["Statement"]
         assert statement["Resource"] == "acs:ots:REGION:ACCOUNT:instance/INSTANCE/table/nodestore"

@@ -20,7 +20,7 @@ def shell(tmp_path):
     programs.mkdir()
     (programs / "tablestore-local").symlink_to(REPOSITORY / "build" / "tablestore-local")
     for name, module in (("sentry-tablestore", "sentry_tablestore.cli.main"), ("python3", "")):
-        run = f'-c "from {module} import main; main(prog_name=\'{name}\')"' if module else ""
+        run = f"-c \"from {module} import main; main(prog_name='{name}')\"" if module else ""
         (programs / name).write_text(f'#!/bin/sh\nexec {sys.executable} {run} "$@"\n')
         (programs / name).chmod(0o755)
     clean = {
@@ -71,9 +71,11 @@ def test_quick_start(shell):
     assert len(script) >= 4
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        address = "127.0.0.1:{}".format(free.getsockname()[1])
+        address = f"127.0.0.1:{free.getsockname()[1]}"
     # However it ends, the server ends with it.
-    said = shell("trap 'kill $! 2>/dev/null || true' EXIT\n" + "".join(script).replace(_ADDRESS, address))
+    said = shell(
+        "trap 'kill $! 2>/dev/null || true' EXIT\n" + "".join(script).replace(_ADDRESS, address)
+    )
     said = said.replace(address, _ADDRESS)
     for line in expected:
         pattern = re.escape(line.rstrip()).replace("…", ".*")

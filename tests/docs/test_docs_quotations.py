@@ -47,10 +47,6 @@ def test_exceptions_that_are_named_exist():
     from pages import pages
     from sentry_tablestore import errors
 
-    named = {
-        name
-        for page in pages()
-        for name in re.findall(r"\bTablestore\w+Error\b", page.prose)
-    }
+    named = {name for page in pages() for name in re.findall(r"\bTablestore\w+Error\b", page.prose)}
     assert named
     assert not [name for name in named if not hasattr(errors, name)]
