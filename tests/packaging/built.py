@@ -1,9 +1,7 @@
 """What `make wheels` left in dist/: the tests of this folder are about that."""
 
-import functools
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -23,23 +21,6 @@ def wheel(machine: str) -> Path:
 def sdist() -> Path:
     """Return the source distribution."""
     return _the_one("*.tar.gz")
-
-
-@functools.lru_cache(maxsize=None)
-def commit() -> str:
-    """Return what the commit in a build of this source is."""
-    ask = (
-        "import sys; sys.argv = ['setup.py', '--quiet', '--name'];"
-        "import runpy; print(runpy.run_path('setup.py')['commit']())"
-    )
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", ask],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stdout.split()[-1]
 
 
 def run(*command: object, **environment: str) -> "subprocess.CompletedProcess[str]":
