@@ -46,7 +46,7 @@ def environment(python: Path, requirements: str) -> Path:
     key = hashlib.sha256(file.read_bytes() + str(python).encode()).hexdigest()[:12]
     home = CACHE / f"{file.stem}-{key}"
     inside, ready = home / "bin" / "python", home / "ready"
-    with _alone(home.name):
+    with alone(home.name):
         # The stamp is written last, so an interrupted one is made anew.
         if not ready.exists():
             shutil.rmtree(home, ignore_errors=True)
@@ -66,7 +66,7 @@ def environment(python: Path, requirements: str) -> Path:
 
 
 @contextlib.contextmanager
-def _alone(name: str) -> Iterator[None]:
+def alone(name: str) -> Iterator[None]:
     """Keep two runs from making the same environment at once."""
     CACHE.mkdir(exist_ok=True)
     with open(CACHE / f"{name}.lock", "w") as lock:

@@ -35,6 +35,11 @@ class Environment:
             for folder in self.home.glob("lib/python*/site-packages/*-info")
         }
 
+    def server_version(self) -> str:
+        """Return what the installed tablestore-local says of itself."""
+        done = built.run(self.home / "bin" / "tablestore-local", "--version")
+        return done.stdout.split(" ", 1)[1].strip()
+
     def exercise(self, home: Path) -> dict:
         """Use the package and return what `exercise.py` tells.
 
