@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -300,6 +301,25 @@ def test_nodes_that_may_not_be_deleted_are_named_and_hidden(check, server, prepa
         assert node.id in found["removal"]["message"]
         assert 0 < node.expires - node.written <= 10 * 60 * 1000 + 1000
     make_store(table=prepared).delete_many([node.id for node in left])
+
+
+def test_an_interrupted_check_leaves_nothing(server, prepared, make_store, tmp_path):
+    path = tmp_path / "interrupted.json"
+    path.write_text(json.dumps(server.client_options(table=prepared)))
+    environment = dict(os.environ, PYTHONPATH=os.path.join(local_server.REPOSITORY, "python"))
+    start = "from sentry_tablestore.cli.main import main; main()"
+    command = [sys.executable, "-c", start, "--options", str(path), "check"]
+    slow = {"operation": "BatchGetRow", "delay_ms": 20000, "count": -1}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with server.failing(slow), subprocess.Popen(command, env=environment, **pipes) as process:
+        while not server.hits()[0]:
+            assert process.poll() is None
+        assert len(make_store(table=prepared).scan()[0]) == 3
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.read()
+        assert process.wait() == 130
+    assert b"Traceback" not in said
+    assert make_store(table=prepared).scan()[0] == []
 
 
 def test_a_missing_table(check):

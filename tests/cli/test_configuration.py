@@ -170,6 +170,13 @@ def test_verbose_tells_of_requests(options_file):
     assert "GetRow" in done.stderr
 
 
+def test_a_failed_call_is_told_once(options_file):
+    done = program("--options", options_file(table="not_there"), "get", "x")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: get on table 'not_there': ")
+    assert done.stderr.count("\n") == 1
+
+
 def test_a_broken_pipe_ends_it_quietly(options_file, store, new_id):
     key = new_id()
     store.set(key, json.dumps(["x" * 1000] * 20000).encode("ascii"))

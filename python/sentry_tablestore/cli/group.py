@@ -1,5 +1,6 @@
 """What all commands of `sentry-tablestore` share: the options of the connection, and failing."""
 
+import logging
 import os
 import sys
 from typing import Any, Callable, List
@@ -16,6 +17,14 @@ _INTERRUPTED = 130
 _PIPE_BROKEN = 141
 
 
+_project = logging.getLogger("sentry_tablestore.kvstore.tablestore")
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a record is not the log's warning of a failed call, which a command shows itself."""
+    return not record.getMessage().startswith(("Calls fail", "Calls run into"))
+
+
 class Group(click.Group):
     """Ends every failure with one line on stderr: no traceback, and nothing for an interruption."""
 
@@ -28,6 +37,7 @@ class Group(click.Group):
 
         :raises click.ClickException: for every failure that is an error.
         """
+        _project.addFilter(_is_news)
         try:
             result = super().invoke(ctx)
             # A pipe that is broken shows here, and not when the interpreter ends.
@@ -44,6 +54,8 @@ class Group(click.Group):
         except KeyboardInterrupt:
             click.echo(err=True)  # the terminal shows ^C at the line's beginning
             ctx.exit(_INTERRUPTED)
+        finally:
+            _project.removeFilter(_is_news)
 
 
 def command(name: str) -> Callable[[Any], click.Command]:
