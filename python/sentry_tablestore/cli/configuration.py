@@ -277,12 +277,12 @@ def _configure_sentry(config: Optional[str]) -> None:
         ) from None
     try:
         configure()
-    except click.ClickException:
-        raise
     except Exception as error:
-        # Settings are a program, which may raise anything.
+        # Settings are a program, which may raise anything. Not str(error): Sentry's own
+        # ConfigurationError is a ClickException without the message that this would show.
+        text = str(error.args[0]) if error.args else getattr(error, "message", "")
+        if not isinstance(error, click.ClickException):
+            text = f"{type(error).__name__}: {text}"
         raise click.ClickException(
-            "Sentry's settings in {} cannot be loaded: {}: {}".format(
-                os.environ["SENTRY_CONF"], type(error).__name__, error
-            )
+            "Sentry's settings in {} cannot be loaded: {}".format(os.environ["SENTRY_CONF"], text)
         ) from error
