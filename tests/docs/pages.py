@@ -2,12 +2,12 @@
 
 A comment before a block says more about it than its language:
 
-    <!-- run -->        run by a test of its own, see test_quick_start.py
-    <!-- quotes -->     text of messages, see test_quotations.py
+    <!-- run -->        run, and
+    <!-- output -->     what that prints: test_docs_quick_start.py
+    <!-- quotes -->     messages of the programs: test_docs_quotations.py
 """
 
 import re
-import subprocess
 from pathlib import Path
 from typing import Iterator, List, NamedTuple, Tuple
 
@@ -93,16 +93,11 @@ class Page:
 
 
 def pages() -> List[Page]:
-    """Read the README, the changelog and all of docs/ that is under version control or new."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"],
-        cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
-        check=True,
-        universal_newlines=True,
-    ).stdout.splitlines()
-    wanted = [name for name in sorted(listed) if name.startswith("docs/") or name in ("README.md",)]
-    return [Page(REPOSITORY / name) for name in wanted if (REPOSITORY / name).exists()]
+    """Read the README and all of docs/."""
+    return [
+        Page(path)
+        for path in [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
+    ]
 
 
 def blocks(*languages: str) -> List[Block]:

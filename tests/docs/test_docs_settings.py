@@ -1,12 +1,15 @@
 """Settings that the pages show are accepted."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from pages import REPOSITORY, blocks
+from pages import REPOSITORY, blocks, pages
+from sentry_tablestore.cli.configuration import FILE_VARIABLE, PREFIX
+from sentry_tablestore.options import KNOWN
 
 _WITH_OPTIONS = [
     block for block in blocks("python", "yaml") if "SENTRY_NODESTORE_OPTIONS" in block.text
@@ -33,6 +36,14 @@ def test_nodestore_options_are_accepted(block):
         universal_newlines=True,
     )
     assert done.returncode == 0, done.stdout
+
+
+def test_variables_of_the_environment_are_options():
+    known = {PREFIX + name.upper() for name in KNOWN} | {FILE_VARIABLE}
+    for page in pages():
+        text = page.path.read_text(encoding="utf-8")
+        named = set(re.findall(rf"\b{PREFIX}[A-Z_]+", text))
+        assert named <= known, page.name
 
 
 def _settings(block):
