@@ -120,6 +120,28 @@ def test_put_with_a_ttl(run, sdk, table, store, key):
     assert "--ttl must be a number with its unit" in run("put", key, "--ttl", "1").stderr
 
 
+@pytest.mark.parametrize("ttl", ["0s", "0.0001s", "99999999999999w", "forever"])
+def test_put_with_a_ttl_that_is_none(run, store, key, ttl):
+    done = run("put", key, "--ttl", ttl, input="{}")
+    assert done.status in (1, 2)
+    assert "--ttl must be " in done.stderr
+    assert store.get(key) is None
+
+
+def test_put_replaces_nothing_else_than_what_it_is_told(run, store, key):
+    """A subkey that is no line would be read as several."""
+    store.set(key, b'{"a":1}')
+    for subkey in ("", "two\nlines"):
+        assert run("put", key, "--subkey", subkey, input="[1]").status == 2
+    assert store.get(key) == b'{"a":1}'
+
+
+def test_delete_ids_that_are_no_text(run):
+    done = run("delete", "--ids", "-", input=b"\xff\xfe\n")
+    assert done.status == 1
+    assert "something else than text" in done.stderr
+
+
 def test_delete(run, store, new_id):
     ids = [new_id() for _ in range(4)]
     store.set_many({id: b"{}" for id in ids})

@@ -193,11 +193,14 @@ def duration(name: str, given: Any) -> timedelta:
     :raises TablestoreOptionsError: also for a bare number, whose unit nobody can know.
     """
     found = _DURATION.match(given) if isinstance(given, str) else None
-    if found is None:
-        raise TablestoreOptionsError(
-            f'{name} must be a number with its unit (s, m, h, d, w) such as "90d", not {given!r}'
-        )
-    return timedelta(**{_UNITS[found.group(2)]: float(found.group(1))})
+    try:
+        if found is not None:
+            return timedelta(**{_UNITS[found.group(2)]: float(found.group(1))})
+    except OverflowError:
+        pass  # no datetime can tell so many years
+    raise TablestoreOptionsError(
+        f'{name} must be a number with its unit (s, m, h, d, w) such as "90d", not {given!r}'
+    )
 
 
 def _text(variable: str, text: str) -> str:

@@ -41,9 +41,12 @@ def delete(configuration: Configuration, ids: Tuple[str, ...], file: Optional[IO
 
 def _all(ids: Iterable[str], file: Optional[IO[str]]) -> Iterator[str]:
     yield from ids
-    for line in file or ():
-        if line.strip():
-            yield line.strip()
+    try:
+        for line in file or ():
+            if line.strip():
+                yield line.strip()
+    except UnicodeDecodeError as error:
+        raise click.ClickException(f"--ids holds something else than text: {error}") from None
 
 
 def _some(ids: Iterator[str]) -> Iterator[List[str]]:

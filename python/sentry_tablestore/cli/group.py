@@ -51,7 +51,7 @@ class Group(click.Group):
             ctx.exit(_PIPE_BROKEN)
         except TablestoreError as error:
             raise click.ClickException(str(error)) from error
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, click.Abort):  # at a question of click's it is the latter
             click.echo(err=True)  # the terminal shows ^C at the line's beginning
             ctx.exit(_INTERRUPTED)
         finally:

@@ -1,5 +1,6 @@
 """`sentry-tablestore put`: write a node."""
 
+from datetime import timedelta
 from typing import IO, Optional
 
 import click
@@ -38,6 +39,8 @@ def put(
     if raw and subkey is not None:
         raise click.UsageError("--raw writes the whole value: --subkey has no meaning with it")
     lifetime = None if ttl is None else duration("--ttl", ttl)
+    if lifetime is not None and lifetime < timedelta(milliseconds=1):
+        raise click.UsageError("--ttl must be at least a millisecond: to remove a node, delete it")
     store = configuration.store()
     given = file.read()
     value = given if raw else node.encode(given)
