@@ -113,7 +113,12 @@ class Configuration:
         from django.utils.module_loading import import_string
 
         # As Sentry's own LazyServiceWrapper does, which has moved between versions.
-        cls = import_string(settings.SENTRY_NODESTORE)
+        try:
+            cls = import_string(settings.SENTRY_NODESTORE)
+        except ImportError as error:
+            raise click.ClickException(
+                f"SENTRY_NODESTORE {settings.SENTRY_NODESTORE} cannot be imported: {error}"
+            ) from error
         options = dict(settings.SENTRY_NODESTORE_OPTIONS)
         if issubclass(getattr(cls, "store_class", object), TablestoreKVStorage):
             options.update(self._overriding())
