@@ -36,6 +36,7 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional
 from ..errors import TablestoreOptionsError
 from ..kvstore.imported import ImportedNode
 from ..kvstore.tablestore import TablestoreKVStorage
+from ..migration.legacy import convert
 from .sentry import NodeStorage, count
 
 logger = logging.getLogger("sentry_tablestore.kvstore.tablestore")
@@ -111,15 +112,14 @@ class ReadThrough:
         began, counts, failure = time.monotonic(), {}, None
         try:
             answer = self.backend._get_bytes_multi(ids)
-            hits = sum(answer.get(id) is not None for id in ids)
-            counts = {"read_through_hit": hits, "read_through_miss": len(ids) - hits}
+            found = {id: answer[id] for id in ids if answer.get(id) is not None}
+            counts = {"read_through_hit": len(found), "read_through_miss": len(ids) - len(found)}
         except Exception as error:
             failure = type(error).__name__
             _counted(self.path, "failed", len(ids))
             raise
         finally:
             store.observers.report("read_through", time.monotonic() - began, counts, failure)
-        found = {id: answer[id] for id in ids if answer.get(id) is not None}
         _counted(self.path, "hit", len(found))
         _counted(self.path, "miss", len(ids) - len(found))
         if self.copy and found:
@@ -219,11 +219,9 @@ class ReadThrough:
         if value.startswith(b"{"):
             return value
         try:
-            decoded = self.backend._decode(value, subkey=None)
-            # Django's backend logs what it cannot decode, and gives an empty object.
-            return self.backend._encode({None: decoded}) if decoded else None
-        except Exception as error:  # noqa: BLE001 - whatever a pickle's content makes of it
-            logger.debug("'%s' is not copied, as it cannot be made JSON: %s", id, error)
+            return convert(self.backend, value)
+        except ValueError as error:
+            logger.debug("'%s' is not copied: %s", id, error)
             return None
 
     def _written(self, ids: List[str]) -> Optional[Dict[str, int]]:
