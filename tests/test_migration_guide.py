@@ -80,23 +80,16 @@ def test_the_options_of_the_file_are_taken(tmp_path):
 
 
 def test_the_settings_are_taken():
-    (yaml,) = blocks("yaml")
-    # The chart's block of Python, without its indentation.
-    chart = "\n".join(line[4:] for line in yaml.partition("sentryConfPy: |\n")[2].splitlines())
-    (self_hosted,) = blocks("python")
-    for text in (self_hosted, chart):
-        settings = {}
-        exec(text.replace("…", "x"), settings)
-        options = settings["SENTRY_NODESTORE_OPTIONS"]
-        options.setdefault("access_key_id", "x")
-        options.setdefault("access_key_secret", "x")
-        with running_sentry.layout("old") as backend:
-            module, name = settings["SENTRY_NODESTORE"].rsplit(".", 1)
-            assert module == backend.__name__
-            nodes = getattr(backend, name)(**options)
-            assert nodes.store.default_ttl == datetime.timedelta(days=90)
-            assert nodes._read_through.path == "sentry.nodestore.django.DjangoNodeStorage"
-            assert nodes._read_through.copy is False
+    (text,) = blocks("python")
+    settings = {}
+    exec(text.replace("…", "x"), settings)
+    with running_sentry.layout("old") as backend:
+        module, name = settings["SENTRY_NODESTORE"].rsplit(".", 1)
+        assert module == backend.__name__
+        nodes = getattr(backend, name)(**settings["SENTRY_NODESTORE_OPTIONS"])
+        assert nodes.store.default_ttl == datetime.timedelta(days=90)
+        assert nodes._read_through.path == "sentry.nodestore.django.DjangoNodeStorage"
+        assert nodes._read_through.copy is False
 
 
 def test_what_to_watch_is_what_is_said():
