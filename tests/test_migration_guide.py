@@ -35,6 +35,17 @@ def command_lines():
     return found
 
 
+# click keeps what it makes for a context with a command: so it has to be the command line's own.
+CONTEXT = click.Context(main, **main.context_settings)
+
+
+def parse(name, arguments):
+    """Parse a command's arguments; raises for an option that is not there."""
+    command = main.commands[name]
+    context = click.Context(command, parent=CONTEXT)
+    command.make_parser(context).parse_args(args=list(arguments))
+
+
 def options_of(command):
     return {name: option for option in command.params for name in option.opts}
 
@@ -46,12 +57,10 @@ def test_there_is_something_to_check():
 
 @pytest.mark.parametrize("words", command_lines(), ids=" ".join)
 def test_commands_are_taken_by_the_command_line(words):
-    _, left, _ = main.make_parser(click.Context(main)).parse_args(args=list(words))
+    _, left, _ = main.make_parser(CONTEXT).parse_args(args=list(words))
     if left:
         assert left[0] in main.commands
-        command = main.commands[left[0]]
-        # Raises for an option that is not there.
-        command.make_parser(click.Context(command)).parse_args(args=left[1:])
+        parse(left[0], left[1:])
 
 
 def test_options_that_are_named_in_the_text_exist():
@@ -66,8 +75,7 @@ def test_options_that_are_named_in_the_text_exist():
 def test_the_commands_of_the_job_exist():
     for arguments in re.findall(r"\.args = (\[.*?\])", TEXT):
         name, *others = json.loads(arguments)
-        command = main.commands[name]
-        command.make_parser(click.Context(command)).parse_args(others)
+        parse(name, others)
 
 
 def test_the_options_of_the_file_are_taken(tmp_path):
