@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 from click.testing import CliRunner
-from pages import REPOSITORY
+from pages import REPOSITORY, blocks
 from sentry_tablestore.cli.main import main
 from sentry_tablestore.kvstore.imported import ImportedNode
 from sentry_tablestore.kvstore.tablestore import TablestoreKVStorage
@@ -111,6 +111,11 @@ def test_check(server, table, sent, tmp_path):
 
     assert done.exit_code == 0, done.output
     assert sent() == allowed("check.json")
+
+
+def test_the_one_that_the_guide_shows_is_the_file():
+    (shown,) = (block for block in blocks("json") if "ots:GetRow" in block.text)
+    assert json.loads(shown.text) == json.loads((POLICIES / "run.json").read_text(encoding="utf-8"))
 
 
 def test_resources_are_one_table():
