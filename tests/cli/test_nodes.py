@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import subprocess
 import sys
 import time
 
@@ -163,6 +164,19 @@ def test_a_failed_delete_is_an_error(run, server, store, key):
     assert done.status == 1
     assert "OTSNoPermissionAccess" in done.stderr
     assert store.get(key) == b"{}"
+
+
+def test_an_error_is_said_once(options_file):
+    arguments = ["--options", options_file(table="not_there"), "get", "x"]
+    program = "import sys; sys.path[:0] = %r\nfrom sentry_tablestore.cli.main import main\nmain(%r)"
+    done = subprocess.run(
+        [sys.executable, "-c", program % (sys.path, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("sentry upgrade --with-nodestore") == 1, done.stderr
 
 
 def test_destroy_wants_the_tables_name(bare, options_file, make_store):

@@ -18,6 +18,8 @@ from ..options import DEFAULT_TABLE, KNOWN
 PREFIX = "SENTRY_TABLESTORE_"
 FILE_VARIABLE = PREFIX + "OPTIONS"
 
+_PROJECT_LOGGER = "sentry_tablestore.kvstore.tablestore"
+
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(s|m|h|d|w)\s*\Z")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -53,6 +55,10 @@ class Configuration:
             self._store = self._make_store()
             if self.verbose:
                 _show_requests(self._store.options.logger_name)
+            else:
+                # Where nothing handles a WARNING, Python writes it to stderr: a command says there
+                # itself why it failed.
+                logging.getLogger(_PROJECT_LOGGER).addHandler(logging.NullHandler())
         return self._store
 
     def backend(self) -> Any:
@@ -260,7 +266,7 @@ def _show_requests(logger_name: str) -> None:
     """Show the engine's records on stderr, whatever Sentry does with them."""
     shown = logging.StreamHandler()
     shown.setFormatter(logging.Formatter("%(name)s: %(message)s"))
-    for name in ("sentry_tablestore.kvstore.tablestore", logger_name):
+    for name in (_PROJECT_LOGGER, logger_name):
         logger = logging.getLogger(name)
         logger.addHandler(shown)
         logger.setLevel(logging.DEBUG)
