@@ -33,6 +33,9 @@ const (
 	ActionCorruptBody Action = "corrupt_body"
 	// ActionCorruptMD5 sends a wrong MD5 header, rightly signed.
 	ActionCorruptMD5 Action = "corrupt_md5"
+	// ActionCorruptChecksum changes a bit in the middle of the body; MD5 and signature are those of the changed one, so that only the
+	// checksums within rows tell.
+	ActionCorruptChecksum Action = "corrupt_checksum"
 	// ActionCorruptSignature sends a wrong signature.
 	ActionCorruptSignature Action = "corrupt_signature"
 	// ActionRaw answers Body with Status, signed; the request is not carried out.
@@ -41,7 +44,7 @@ const (
 
 var actions = []Action{
 	ActionError, ActionRows, ActionDropBefore, ActionDropAfter, ActionDelay, ActionTruncate, ActionCorruptBody, ActionCorruptMD5,
-	ActionCorruptSignature, ActionRaw,
+	ActionCorruptChecksum, ActionCorruptSignature, ActionRaw,
 }
 
 // Fault is something that goes wrong with one request. Requests that fail authentication meet no faults.
@@ -218,6 +221,8 @@ func (f *Fault) rowError(i int) *serviceError {
 	}
 	return f.error()
 }
+
+func (f *Fault) corruptsChecksum() bool { return f != nil && f.Action == ActionCorruptChecksum }
 
 func (f *Fault) corruptsMD5() bool { return f != nil && f.Action == ActionCorruptMD5 }
 

@@ -232,6 +232,9 @@ func (c *call) fail(err error) {
 
 // write sends the answer: header and body go out together, except for bodies that do not fit into net/http's buffer.
 func (c *call) write(w http.ResponseWriter, r *http.Request) {
+	if c.fault.corruptsChecksum() && len(c.out) > 0 {
+		c.out[len(c.out)/2] ^= 0x10
+	}
 	sum := md5.Sum(c.out) //nolint:gosec // as above
 	h := w.Header()
 	h[headerContentType] = []string{contentType}

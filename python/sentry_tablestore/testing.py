@@ -85,8 +85,8 @@ class LocalServer:
             otherwise); `skip` so many first; `probability`; `code` of the service's error, with
             `status` and `message` (those of the code); `rows` of a batch, counted from 0, that fail
             with it while others do not; `delay_ms`; `action`: error, rows, delay, drop_before,
-            drop_after, truncate, corrupt_body, corrupt_md5, corrupt_signature, or raw with
-            `body_base64`.
+            drop_after, truncate, corrupt_body, corrupt_md5, corrupt_checksum,
+            corrupt_signature, or raw with `body_base64`.
         :raises ValueError: for a rule that the server does not understand; those before stay.
         """
         if bool(rules) == bool(rule):
