@@ -44,7 +44,7 @@ func (l *Log) Counts() (counts Counts) {
 }
 
 func (l *Log) countExchange(e *tablestore.Exchange) {
-	l.counters[Requests].Add(1)
+	l.counters[Requests].Add(int64(e.Requests))
 	l.counters[Sent].Add(int64(e.RequestBytes))
 	l.counters[Received].Add(int64(e.ResponseBytes))
 	if throttled(e.Err) {

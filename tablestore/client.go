@@ -168,6 +168,7 @@ func (c *client) finish(x *exchange, err error) error {
 		report := Exchange{
 			Operation:     x.operation,
 			Table:         x.table,
+			Requests:      x.requests,
 			HTTPStatus:    x.status,
 			RequestID:     c.redact.text(x.requestID),
 			RequestBytes:  x.requestBytes,

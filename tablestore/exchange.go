@@ -29,14 +29,15 @@ type exchange struct {
 	status        int
 	requestID     string
 
-	request *[]byte // header and, where it is not large, body
-	rest    []byte  // the body where it is large
-	conn    *connection
-	sent    bool // some of the request may have reached the service
-	fresh   bool // an idle connection was tried and had been closed
-	answer  answering
-	whole   bool  // the answer is all there
-	broken  error // what ended the reading of the answer before
+	request  *[]byte // header and, where it is not large, body
+	rest     []byte  // the body where it is large
+	conn     *connection
+	sent     bool // some of the request may have reached the service
+	requests int  // how often that was so
+	fresh    bool // an idle connection was tried and had been closed
+	answer   answering
+	whole    bool  // the answer is all there
+	broken   error // what ended the reading of the answer before
 
 	answered bool   // a good answer came
 	err      *Error // why none did
@@ -124,6 +125,7 @@ func (x *exchange) begin(data []byte, header func([]byte, *exchange, []byte) []b
 // send sends the request on a connection, as far as its socket does.
 func (x *exchange) send(conn *connection) error {
 	x.conn, x.sent = conn, true
+	x.requests++
 	return conn.send(*x.request, x.rest)
 }
 

@@ -5,11 +5,12 @@ import (
 	"time"
 )
 
-// Exchange is one request and its answer, for logs and counters. It never holds a credential
+// Exchange is a request and its answer, for logs and counters. It never holds a credential
 // or a row's content.
 type Exchange struct {
 	Operation     string
 	Table         string
+	Requests      int // how often it was sent: 2 when an idle connection turned out to be closed
 	HTTPStatus    int // 0 when no answer came
 	RequestID     string
 	RequestBytes  int

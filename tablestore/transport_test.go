@@ -72,9 +72,13 @@ func TestClosedIdleConnectionIsReplaced(t *testing.T) {
 		}
 	})
 	client := open(t, endpoint)
-	for range 2 {
-		if failure := get(t, client); failure != nil {
-			t.Fatal(failure)
+	for sent := 1; sent <= 2; sent++ {
+		observer := &recorder{}
+		if _, err := client.GetRow(WithObserver(t.Context(), observer), getA1); err != nil {
+			t.Fatal(err)
+		}
+		if n := observer.exchanges[0].Requests; n != sent {
+			t.Errorf("call %d tells of %d requests", sent, n)
 		}
 	}
 	if n := requests.Load(); n != 3 {
