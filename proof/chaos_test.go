@@ -174,8 +174,6 @@ func network(f wireFaults) func(*world) { return func(w *world) { w.proxy.set(f)
 // isPatient says whether an operation waits for minutes when the service asks to come back later.
 func isPatient(o operation) bool { return o.name == "bootstrap" }
 
-func isSplit(o operation) bool { return strings.Contains(o.name, "split") }
-
 // usesConditions says whether an operation takes a failed condition for what it means: another write came first.
 func usesConditions(o operation) bool { return o.name == "set of a split node" || o.name == "import" }
 

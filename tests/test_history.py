@@ -1,4 +1,4 @@
-"""A recorded history of many clients under faults and kills, in short: `make chaos` takes longer."""
+"""A recorded history of many clients under faults and kills; `make chaos` does it for longer."""
 
 import shutil
 import subprocess
