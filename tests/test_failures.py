@@ -3,8 +3,10 @@
 import logging
 import time
 
+import local_server
 import pytest
 from sentry_tablestore import errors
+from sentry_tablestore.kvstore.tablestore import TablestoreKVStorage
 
 ALWAYS = -1
 READS = ("get", "get_many")
@@ -57,6 +59,17 @@ def test_a_wrong_key(call, operation, wrong):
     assert error.request_id in str(error)
     # It was not tried again.
     assert time.monotonic() - begun < 5
+
+
+def test_a_clock_that_is_an_hour_off(caplog):
+    with local_server.serving() as server:
+        server.advance(3600 * 1000)
+        store = TablestoreKVStorage("sentry", "nodes", server.client_options())
+        error = error_of(store.get, "x")
+    assert type(error) is errors.TablestoreAuthenticationError
+    assert "x-ots-date" in str(error)
+    (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert "this machine's clock is wrong" in record.getMessage()
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
