@@ -86,10 +86,10 @@ class _Trial:
 
     def delete(self) -> None:
         self.store.delete(self.single)
-        self.sent.discard(self.single)
         self.there.pop(self.single, None)
-        if self._readable:
-            _expect(None, self.store.get(self.single))
+        if self._readable and self.store.get(self.single) is not None:
+            raise _WrongAnswer("the deleted node is still there")
+        self.sent.discard(self.single)
 
 
 def check(report: Report, store: TablestoreKVStorage, large: bool) -> None:
