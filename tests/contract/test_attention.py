@@ -159,7 +159,7 @@ class TestCalls:
     def test_failures_that_need_a_person(
         self, server, make_store, clock, warnings, rule, options, told
     ):
-        store = make_store(**dict({"timeout": 0.1}, **options))
+        store = make_store(**dict({"timeout": 0.4}, **options))
         rules = [] if rule is None else [dict(rule, count=-1)]
         with server.failing(*rules):
             for _ in range(3):

@@ -7,7 +7,7 @@ import threading
 import pytest
 import running_sentry
 from sentry_tablestore import metrics as metrics_module
-from sentry_tablestore.errors import TablestoreConnectionError, TablestoreInvalidIDError
+from sentry_tablestore.errors import TablestoreInvalidIDError, TablestorePermissionError
 
 NOTHING = dict.fromkeys(metrics_module.COUNTS, 0)
 
@@ -55,14 +55,14 @@ def test_each_call_is_told_with_its_counts(observed, told, new_id):
     assert told[0][2]["stored"] == told[1][2]["stored"]
 
 
-def test_a_failed_call_is_told_with_the_class_of_its_error(observed, told):
-    store = observed(end_point="http://127.0.0.1:9", timeout=0.05)
-    with pytest.raises(TablestoreConnectionError):
-        store.get("a")
+def test_a_failed_call_is_told_with_the_class_of_its_error(observed, told, server):
+    rules = {"code": "OTSServerBusy", "count": 1}, {"code": "OTSNoPermissionAccess"}
+    with server.failing(*rules), pytest.raises(TablestorePermissionError):
+        observed().get("a")
     ((operation, seconds, counts, error),) = told
-    assert (operation, error) == ("get", "TablestoreConnectionError")
-    assert 0.001 < seconds < 5
-    assert counts["retries"] > 0
+    assert (operation, error) == ("get", "TablestorePermissionError")
+    assert 0 < seconds < 10
+    assert (counts["requests"], counts["retries"]) == (2, 1)
 
 
 def test_what_is_refused_before_it_is_sent_is_no_call(observed, told):
@@ -111,12 +111,13 @@ def test_what_a_callback_raises_fails_no_call_and_is_said_once(make_store, new_i
     assert "broken raised ZeroDivisionError: by nought" in record.getMessage()
 
 
-def test_what_a_callback_raises_does_not_hide_the_error_of_a_call(make_store):
+def test_what_a_callback_raises_does_not_hide_the_error_of_a_call(make_store, server):
     def broken(operation, seconds, counts, error):
         raise ZeroDivisionError
 
-    store = make_store(metrics=broken, end_point="http://127.0.0.1:9", timeout=0.05)
-    with pytest.raises(TablestoreConnectionError):
+    store = make_store(metrics=broken)
+    refused = server.failing({"code": "OTSNoPermissionAccess"})
+    with refused, pytest.raises(TablestorePermissionError):
         store.get("a")
 
 

@@ -6,11 +6,11 @@ import types
 
 import pytest
 import running_sentry
-from sentry_tablestore.errors import TablestoreError
+from sentry_tablestore.errors import TablestoreError, TablestorePermissionError
 
 NODE = {"message": "x" * 2000}
 SIZE = 2014
-NOWHERE = {"end_point": "http://127.0.0.1:9", "timeout": 0.05}
+NOWHERE = {"end_point": "http://127.0.0.1:9", "timeout": 0.5}
 
 
 @pytest.fixture(params=running_sentry.LAYOUTS, scope="module")
@@ -105,17 +105,18 @@ def test_retries_throttling_and_split_values(server, nodes, make_nodes, recorded
 
 
 @pytest.mark.parametrize("backend", ["old", "moved", "newest"], indirect=True)
-def test_failures_are_counted_by_their_class(make_nodes, recorded):
-    nodes = make_nodes(**NOWHERE)
-    for call in (lambda: nodes.delete("a"), lambda: nodes.get("a")):
-        with pytest.raises(TablestoreError):
-            call()
+def test_failures_are_counted_by_their_class(server, make_nodes, recorded):
+    nodes = make_nodes()
+    with server.failing({"code": "OTSNoPermissionAccess", "count": -1}):
+        for call in (lambda: nodes.delete("a"), lambda: nodes.get("a")):
+            with pytest.raises(TablestorePermissionError):
+                call()
     assert [entry for entry in recorded if entry[1] == "nodestore.tablestore.failed"] == [
         (
             "incr",
             "nodestore.tablestore.failed",
             1,
-            {"operation": operation, "error": "TablestoreConnectionError"},
+            {"operation": operation, "error": "TablestorePermissionError"},
         )
         for operation in ("delete", "get")
     ]
