@@ -3,6 +3,9 @@
 import pytest
 from pages import REPOSITORY, Page, pages
 
+# Results of runs that take hours; the page of the local server names them before they are there.
+_YET_TO_COME = ("results/server.md", "results/fuzz-server.md")
+
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
 def test_links_of_a_page(page):
@@ -13,7 +16,7 @@ def test_links_of_a_page(page):
 def _leads_somewhere(page, target):
     if target.startswith(("https://", "http://")):
         return True  # no test of this project leaves this machine
-    if target.startswith("results/"):
+    if target in _YET_TO_COME:
         return True
     path, _, anchor = target.partition("#")
     there = (page.path.parent / path).resolve() if path else page.path
