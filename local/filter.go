@@ -3,7 +3,9 @@ package local
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"regexp"
+	"regexp/syntax"
 	"strconv"
 
 	"github.com/aliyun/aliyun-tablestore-go-sdk/tablestore/otsprotocol"
@@ -89,7 +91,7 @@ func parseComparison(data []byte) (*filter, error) {
 		}
 	}
 	if rule := m.GetValueTransRule(); rule != nil {
-		if f.rule, err = regexp.Compile(rule.GetRegex()); err != nil {
+		if f.rule, err = compileRule(rule.GetRegex()); err != nil {
 			return nil, invalid("Invalid regex of value transfer rule: %s.", rule.GetRegex())
 		}
 		f.castTo = plainbuffer.String
@@ -98,6 +100,36 @@ func parseComparison(data []byte) (*filter, error) {
 		}
 	}
 	return f, nil
+}
+
+// maxRuleSize bounds what a regular expression is compiled to: a few bytes of repetitions can become megabytes otherwise, and a batch
+// may have thousands of them.
+const maxRuleSize = 1000
+
+var errRuleTooLarge = errors.New("the regular expression is too large")
+
+// compileRule compiles the expression that cuts out what of a value is compared.
+func compileRule(expression string) (*regexp.Regexp, error) {
+	parsed, err := syntax.Parse(expression, syntax.Perl)
+	if err != nil {
+		return nil, err
+	}
+	if ruleSize(parsed) > maxRuleSize {
+		return nil, errRuleTooLarge
+	}
+	return regexp.Compile(expression)
+}
+
+// ruleSize is about how many instructions an expression has when its repetitions are written out.
+func ruleSize(e *syntax.Regexp) int {
+	size := 1 + len(e.Rune)
+	for _, sub := range e.Sub {
+		size += ruleSize(sub)
+	}
+	if e.Op == syntax.OpRepeat {
+		size *= max(1, e.Min, e.Max)
+	}
+	return min(size, maxRuleSize+1)
 }
 
 func parseCombination(data []byte, count *int) (*filter, error) {

@@ -118,6 +118,14 @@ func TestFilters(t *testing.T) {
 	}
 }
 
+// ruled is a comparison of what the expression cuts out of the column i.
+func ruled(expression string) []byte {
+	return encodeFilter(otsprotocol.FilterType_FT_SINGLE_COLUMN_VALUE, mustMarshal(&otsprotocol.SingleColumnValueFilter{
+		ColumnName: ptr("i"), Comparator: otsprotocol.ComparatorType_CT_EQUAL.Enum(), FilterIfMissing: ptr(true), LatestVersionOnly: ptr(true),
+		ColumnValue: plainbuffer.AppendValue(nil, plainbuffer.IntegerValue(7)), ValueTransRule: &otsprotocol.ValueTransferRule{
+			Regex: &expression, CastType: otsprotocol.VariantType_VT_INTEGER.Enum()}}))
+}
+
 func TestFiltersThatAreRefused(t *testing.T) {
 	s := RunT(t)
 	s.create(t, "t", nil)
@@ -135,6 +143,8 @@ func TestFiltersThatAreRefused(t *testing.T) {
 		"Limit in ColumnPaginationFilter must be greater than 0.":              page(0, 0),
 		"Invalid relation operator: 99.":                                       comparison("i", 99, cell("", 1).Value, true, true),
 		"Invalid type of sub-filter: 3.":                                       combination(and, one, page(0, 1)),
+		"Invalid regex of value transfer rule: (a{100}){100}.":                 ruled("(a{100}){100}"),
+		"Invalid regex of value transfer rule: (.":                             ruled("("),
 	} {
 		m := getRequest(idKey("a"))
 		m.Filter = filter

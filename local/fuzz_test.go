@@ -1,8 +1,13 @@
 package local
 
 import (
+	"bytes"
+	"compress/zlib"
 	"net/http"
 	"net/http/httptest"
+	runtimemetrics "runtime/metrics"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/aliyun/aliyun-tablestore-go-sdk/tablestore/otsprotocol"
@@ -51,10 +56,15 @@ func FuzzBody(f *testing.F) {
 	f.Cleanup(func() { _ = s.Close() })
 	server := &TestServer{Server: s}
 	f.Fuzz(func(t *testing.T, operation byte, body []byte) {
+		if len(body) > maxRequestBody {
+			return
+		}
 		// A fuzzed request may have deleted or changed the table.
-		_, _ = server.do(&call{operation: "CreateTable"}, createTableBody("t", 3))
+		_, err := server.do(&call{operation: "CreateTable"}, createTableBody("t", 3))
 		o := operations[int(operation)%len(operations)]
-		if _, err := server.do(&call{operation: o}, body); err != nil {
+		// The table has little in it, so an answer is small; a memtable of the store may come on top.
+		allocates(t, 1<<20+memTableSize, 200, len(body), func() { _, err = server.do(&call{operation: o}, body) })
+		if err != nil {
 			if e, expected := asServiceError(err); !expected || e.status >= 500 || e.message == "" {
 				t.Fatalf("%s: %v", o, err)
 			}
@@ -67,6 +77,145 @@ func FuzzBody(f *testing.F) {
 		}
 		if out, err := server.do(&call{operation: "GetRow"}, getBody("good")); err != nil || len(out) < 50 {
 			t.Fatalf("a good get after %s: %x, %v", o, out, err)
+		}
+	})
+}
+
+// allocates fails unless do allocates at most fixed bytes and perByte more for each byte of its input: no length in a message makes
+// the server reserve memory for what is not there.
+func allocates(t *testing.T, fixed, perByte, input int, do func()) {
+	t.Helper()
+	before := allocated()
+	do()
+	if n := allocated() - before; n > uint64(fixed+perByte*input) {
+		t.Errorf("%d bytes of input made it allocate %d", input, n)
+	}
+}
+
+func allocated() uint64 {
+	s := []runtimemetrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	runtimemetrics.Read(s)
+	return s[0].Value.Uint64()
+}
+
+// FuzzRow: a row of a request is decoded or refused as the client's fault; one that is decoded is written as it was.
+func FuzzRow(f *testing.F) {
+	f.Add(plainbuffer.Encode(plainbuffer.Row{PrimaryKey: idKey("a"), Attributes: []plainbuffer.Cell{cell("x", 1), cell("y", "text"), cell("z", 1.5).At(5)}}))
+	f.Add(plainbuffer.Encode(plainbuffer.Row{PrimaryKey: idKey("a"), Deleted: true}))
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var row, again plainbuffer.Row
+		var err error
+		allocates(t, 64<<10, 400, len(data), func() { err = decodeRow(data, &row) })
+		if err != nil {
+			if e, expected := asServiceError(err); !expected || e.status != 400 {
+				t.Fatal(err)
+			}
+			return
+		}
+		encoded := plainbuffer.Encode(row)
+		if err := decodeRow(encoded, &again); err != nil || !bytes.Equal(plainbuffer.Encode(again), encoded) {
+			t.Errorf("%x became %x: %v", data, encoded, err)
+		}
+	})
+}
+
+// FuzzFilter: a filter is refused as the client's fault, or works on any row.
+func FuzzFilter(f *testing.F) {
+	f.Add(comparison("x", eq, cell("", 1).Value, true, true), false)
+	f.Add(combination(or, comparison("x", gt, cell("", "a").Value, true, true), combination(not, comparison("id", gt, cell("", "a").Value, true, false))), true)
+	f.Add(page(1, 2), false)
+	f.Add(ruled("t=([0-9]+),"), false)
+	cells := []*storedCell{{Cell: cell("i", "t=7,")}, {Cell: cell("x", 1)}, {Cell: cell("y", 2.5)}, {Cell: cell("z", []byte{1})}}
+	f.Fuzz(func(t *testing.T, data []byte, condition bool) {
+		var parsed *filter
+		var err error
+		allocates(t, 4<<20, 400, len(data), func() { parsed, err = parseFilter(data, condition) })
+		if err != nil {
+			if e, expected := asServiceError(err); !expected || e.status != 400 {
+				t.Fatal(err)
+			}
+			return
+		}
+		if parsed.kind == otsprotocol.FilterType_FT_COLUMN_PAGINATION {
+			if n := len(parsed.page(cells)); n > len(cells) {
+				t.Errorf("a page of %d cells", n)
+			}
+			return
+		}
+		if _, err := parsed.matches(&filterRow{idKey("a"), cells, func(*storedCell) error { return nil }}); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// FuzzCompressedBody: a compressed body becomes as many bytes as it says, at most as many as a body may have, or is refused.
+func FuzzCompressedBody(f *testing.F) {
+	for _, raw := range [][]byte{nil, []byte("text"), bytes.Repeat([]byte{0}, 100000)} {
+		var z bytes.Buffer
+		w := zlib.NewWriter(&z)
+		_, _ = w.Write(raw)
+		_ = w.Close()
+		f.Add(z.Bytes(), decimal(int64(len(raw))), "deflate")
+	}
+	f.Add([]byte{}, "", "")
+	f.Fuzz(func(t *testing.T, body []byte, size, kind string) {
+		h := http.Header{headerCompressType: {kind}, headerCompressSize: {size}}
+		var raw []byte
+		var err error
+		// What is read grows by steps, each of which copies it.
+		allocates(t, 10*maxRequestBody, 1, len(body), func() { raw, err = expandBody(h, body) })
+		if err != nil {
+			if e, expected := asServiceError(err); !expected || e.status >= 500 {
+				t.Fatal(err)
+			}
+			return
+		}
+		if strings.TrimSpace(kind) != "" && (strconv.Itoa(len(raw)) != strings.TrimLeft(size, "+0") && len(raw) > 0 || len(raw) > maxRequestBody) {
+			t.Errorf("%d bytes, announced as %q", len(raw), size)
+		}
+	})
+}
+
+// FuzzStoredRow: what stands in the store instead of a row is refused, or is a row that is written as it was.
+func FuzzStoredRow(f *testing.F) {
+	r := row{hasMarker: true, marker: 5}
+	r.put(cell("x", 1).At(7))
+	r.put(cell("y", "text").At(8))
+	f.Add(r.appendTo(nil))
+	r.cells[1].blob = 9
+	f.Add(r.appendTo(nil))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var r, again row
+		var err error
+		allocates(t, 64<<10, 400, len(data), func() { err = r.decode(data) })
+		if err != nil {
+			return
+		}
+		written := r.appendTo(nil)
+		if len(written) != r.storedSize() {
+			t.Errorf("%d bytes, not %d", len(written), r.storedSize())
+		}
+		if err := again.decode(written); err != nil || !bytes.Equal(again.appendTo(nil), written) {
+			t.Errorf("%x became %x: %v", data, written, err)
+		}
+	})
+}
+
+// FuzzStoredKey: what stands in the store instead of a key is refused, or is a primary key that makes the same key.
+func FuzzStoredKey(f *testing.F) {
+	keys := &table{id: 3, name: "t", key: []keyColumn{{name: []byte("s"), typ: plainbuffer.String}, {name: []byte("i"), typ: plainbuffer.Integer}, {name: []byte("b"), typ: plainbuffer.Blob}}}
+	f.Add(appendRowKey(nil, keys.id, []plainbuffer.Cell{cell("s", "a\x00b"), cell("i", -5), cell("b", []byte{0, 255})}))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var pk []plainbuffer.Cell
+		var err error
+		allocates(t, 64<<10, 10, len(data), func() { pk, err = keys.primaryKeyOf(data, nil) })
+		if err != nil {
+			return
+		}
+		written := appendRowKey(nil, keys.id, pk)
+		if !bytes.Equal(written[9:], data[9:]) {
+			t.Errorf("%x became %x", data, written)
 		}
 	})
 }

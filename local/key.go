@@ -99,12 +99,16 @@ func appendEscaped(dst, b []byte) []byte {
 
 // primaryKeyOf appends to dst the primary key that a row key of t stands for. Values may alias key.
 func (t *table) primaryKeyOf(key []byte, dst []plainbuffer.Cell) ([]plainbuffer.Cell, error) {
+	damaged := func() error { return fmt.Errorf("row key %x of table %s is damaged", key, t.name) }
+	if len(key) < 1+8 {
+		return nil, damaged()
+	}
 	rest := key[1+8:]
 	for i := range t.key {
 		c := plainbuffer.Cell{Name: t.key[i].name, HasValue: true}
 		c.Value.Type = t.key[i].typ
 		if len(rest) == 0 || rest[0] != rankValue {
-			return nil, fmt.Errorf("row key %x of table %s is damaged", key, t.name)
+			return nil, damaged()
 		}
 		rest = rest[1:]
 		var ok bool
@@ -117,9 +121,12 @@ func (t *table) primaryKeyOf(key []byte, dst []plainbuffer.Cell) ([]plainbuffer.
 			c.Value.Bytes, rest, ok = cutEscaped(rest)
 		}
 		if !ok {
-			return nil, fmt.Errorf("row key %x of table %s is damaged", key, t.name)
+			return nil, damaged()
 		}
 		dst = append(dst, c)
+	}
+	if len(rest) > 0 {
+		return nil, damaged()
 	}
 	return dst, nil
 }
