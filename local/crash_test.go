@@ -84,6 +84,7 @@ func TestKill(t *testing.T) {
 // killed is what is known about a folder over all the kills.
 type killed struct {
 	program, dir           string
+	arguments              []string // more of the program's
 	clients                []*crashClient
 	checked, open, applied int
 }
@@ -98,6 +99,7 @@ func (k *killed) start(t *testing.T) *crashProcess {
 	t.Helper()
 	p := &crashProcess{}
 	p.cmd = exec.Command(k.program, "--data", k.dir, "--listen", "127.0.0.1:0", "--access-key-id", "id", "--access-key-secret", "secret", "--log-level", "warn")
+	p.cmd.Args = append(p.cmd.Args, k.arguments...)
 	p.cmd.Stderr = &p.err
 	var err error
 	if p.out, err = p.cmd.StdoutPipe(); err != nil {
@@ -113,11 +115,22 @@ func (k *killed) start(t *testing.T) *crashProcess {
 // ready waits for the program and returns a client of it.
 func (p *crashProcess) ready(t *testing.T) *TestServer {
 	t.Helper()
-	line, err := bufio.NewReader(p.out).ReadString('\n')
-	if err != nil {
+	line := p.line()
+	if line == "" {
 		_ = p.cmd.Wait()
-		t.Fatalf("the program did not start again: %v\n%s", err, p.err.String())
+		t.Fatalf("the program did not start again: %s", p.err.String())
 	}
+	return p.serverAt(line)
+}
+
+// line waits for the line with which the program says that it is ready; "" means that it ended instead.
+func (p *crashProcess) line() string {
+	line, _ := bufio.NewReader(p.out).ReadString('\n')
+	return line
+}
+
+// serverAt returns a client of the program.
+func (p *crashProcess) serverAt(line string) *TestServer {
 	url := strings.TrimSpace(line[strings.LastIndexByte(line, ' ')+1:])
 	return &TestServer{Server: &Server{options: Options{Clock: time.Now}}, URL: url, Instance: "sentry", AccessKeyID: "id", AccessKeySecret: "secret"}
 }

@@ -3,6 +3,7 @@ package local
 import (
 	"bytes"
 	"compress/zlib"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	runtimemetrics "runtime/metrics"
@@ -85,11 +86,15 @@ func FuzzBody(f *testing.F) {
 // the server reserve memory for what is not there.
 func allocates(t *testing.T, fixed, perByte, input int, do func()) {
 	t.Helper()
-	before := allocated()
-	do()
-	if n := allocated() - before; n > uint64(fixed+perByte*input) {
-		t.Errorf("%d bytes of input made it allocate %d", input, n)
+	least := uint64(math.MaxUint64)
+	for range 3 { // the fuzzer itself may allocate beside it
+		before := allocated()
+		do()
+		if least = min(least, allocated()-before); least <= uint64(fixed+perByte*input) {
+			return
+		}
 	}
+	t.Errorf("%d bytes of input made it allocate %d", input, least)
 }
 
 func allocated() uint64 {

@@ -15,14 +15,25 @@ var ErrStopping = errors.New("the server is stopping")
 type health struct {
 	draining atomic.Bool
 	storage  atomic.Pointer[error] // what a flush or a compaction last failed with, nil after one that worked
+	logged   atomic.Int64          // when such an error was last logged, in ns of the process's life
 }
 
-func (h *health) background(err error) {
-	if err == nil {
-		h.storage.Store(nil)
-		return
+const (
+	// backgroundLog is how often a background error is logged at most: the store tries again at once.
+	backgroundLog = 10 * time.Second
+	// backgroundRest is how long it rests before it does.
+	backgroundRest = 100 * time.Millisecond
+)
+
+// backgroundError is called when a flush or a compaction failed; the store tries again when it returns.
+func (s *Server) backgroundError(err error) {
+	s.health.storage.Store(&err)
+	now := int64(time.Since(processStart))
+	if last := s.health.logged.Load(); last == 0 || now-last >= int64(backgroundLog) {
+		s.health.logged.Store(now)
+		s.log.Error("the store cannot write to the disk; it goes on trying", "error", err)
 	}
-	h.storage.Store(&err)
+	time.Sleep(backgroundRest)
 }
 
 // Health returns why the server cannot do all that it is there for: [ErrStopping], [ErrClosed], a store that cannot be written to, or

@@ -35,7 +35,7 @@ func TestHealth(t *testing.T) {
 	expect(503, "writes are refused: The disk has only 1000 bytes left")
 	disk.left.Store(1 << 30)
 	expect(200, "ok")
-	s.health.background(errors.New("input/output error"))
+	s.backgroundError(errors.New("input/output error"))
 	expect(503, "the store cannot write to the disk: input/output error")
 	s.create(t, "t", nil)
 	s.must(t, "PutRow", putRequest(idKey("a"), cell("x", 1)))

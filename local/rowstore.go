@@ -130,7 +130,13 @@ func (s *Server) commit(batch *pebble.Batch) (wait func() error, err error) {
 	if err := s.db.ApplyNoSyncWait(batch, s.sync); err != nil {
 		return nil, err
 	}
-	return func() error { return errors.Join(batch.SyncWait(), batch.Close()) }, nil
+	return func() error {
+		if err := batch.SyncWait(); err != nil {
+			// What this write did can be seen and is not on disk, and no later one can be. Where Pebble waits itself it does the same.
+			pebbleLogger{s.log}.Fatalf("the log of writes cannot be written: %v", err)
+		}
+		return batch.Close()
+	}, nil
 }
 
 // stripeSeed spreads rows over the locks differently in each process.

@@ -131,18 +131,15 @@ func (s *Server) openStore() error {
 		L0CompactionThreshold:       4,
 		Logger:                      pebbleLogger{s.log},
 		EventListener: &pebble.EventListener{
-			BackgroundError: func(err error) {
-				s.log.Error("storage", "error", err)
-				s.health.background(err)
-			},
+			BackgroundError: s.backgroundError,
 			FlushEnd: func(info pebble.FlushInfo) {
 				if info.Err == nil {
-					s.health.background(nil)
+					s.health.storage.Store(nil)
 				}
 			},
 			CompactionEnd: func(info pebble.CompactionInfo) {
 				if info.Err == nil {
-					s.health.background(nil)
+					s.health.storage.Store(nil)
 				}
 			},
 			WriteStallBegin: func(pebble.WriteStallBeginInfo) { s.metrics.stalls.Inc() },
@@ -171,6 +168,9 @@ func (s *Server) openStore() error {
 		po.Lock, s.lock = lock, lock
 		if u, err := s.disk.GetDiskUsage(dir); err == nil {
 			po.MemTableSize = memTableSizeOf(u)
+		}
+		if err := s.roomToRecover(); err != nil {
+			return fmt.Errorf("open %s: %w", dir, errors.Join(err, s.unlockFolder()))
 		}
 	}
 	db, err := pebble.Open(dir, po)

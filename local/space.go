@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -32,6 +34,9 @@ const (
 	diskReserve = 256 << 20
 	// reclaimEvery is how often deletes from a full folder are followed by a compaction.
 	reclaimEvery = time.Minute
+
+	// recoverySpace is what a start needs beside what is in the log.
+	recoverySpace = 1 << 20
 
 	ballastName = "BALLAST"
 	ballastSize = 64 << 20 // of a small disk less
@@ -154,6 +159,34 @@ func (s *Server) measureSpace() {
 		s.space.freed.Store(true) // expired data, at least, may be there to remove
 		s.wakeSweeper()
 	}
+}
+
+// roomToRecover refuses a start on a disk that is so full that the store could not write out what is in its log, and would hang.
+func (s *Server) roomToRecover() error {
+	names, err := s.disk.List(s.options.Dir)
+	if err != nil {
+		return err
+	}
+	need := uint64(recoverySpace)
+	for _, name := range names {
+		if !strings.HasSuffix(name, ".log") {
+			continue
+		}
+		info, err := s.disk.Stat(s.disk.PathJoin(s.options.Dir, name))
+		if err != nil {
+			return err
+		}
+		need += uint64(info.Size())
+	}
+	u, err := s.disk.GetDiskUsage(s.options.Dir)
+	if err == nil && u.AvailBytes < need {
+		s.dropBallast()
+		u, err = s.disk.GetDiskUsage(s.options.Dir)
+	}
+	if err == nil && u.AvailBytes < need {
+		return fmt.Errorf("%w: the disk has %d bytes left, a start needs %d", syscall.ENOSPC, u.AvailBytes, need)
+	}
+	return nil // a file system that does not say how full it is gets the benefit of the doubt
 }
 
 // layBallast takes space on the disk that can be given back at once.

@@ -54,7 +54,6 @@ func TestMaxBytes(t *testing.T) {
 	}
 	// While a flush or a compaction runs, its input and its output take space.
 	eventually(t, "the data takes little more than it may", func() bool { return usedSpace(s.db.Metrics()) < limit+limit/10 })
-	const exhausted = "OTSCapacityUnitExhausted"
 	if code := s.code(t, "UpdateRow", mustMarshal(updateRequest(idKey("1"), cell("y", 1)))); code != exhausted {
 		t.Errorf("an update: %q", code)
 	}
