@@ -128,6 +128,23 @@ class Installation:
             raise processes.ProgramError(f"sentry {' '.join(command)}:\n{done.stdout[-3000:]}")
         return done.stdout
 
+    def tablestore(
+        self, *arguments: str, given: str = "", **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `sentry-tablestore` to its end, as a person in Sentry's container does.
+
+        :param given: What it gets on standard input.
+        :param variables: More environment variables for it.
+        """
+        return subprocess.run(
+            [str(environment.HOME / "bin" / "sentry-tablestore"), *arguments],
+            env={**self._environment(), **variables},
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
     @contextlib.contextmanager
     def console(self, **variables: str) -> Iterator[console.Console]:
         """Start a Sentry process that runs functions of the package `inside`.

@@ -47,9 +47,9 @@ def import_(
     FILE is read twice: it is checked to its end before anything is written. Of stdin this shows
     only at the end. Needs ots:BatchWriteRow, ots:PutRow, ots:UpdateRow and ots:GetRow.
     """
-    target: Any = _django(configuration) if to_django else configuration.store()
     pace = Pace("imported")
     try:
+        target: Any = _django(configuration) if to_django else configuration.store()
         if file == "-":
             reader = Reader(sys.stdin.buffer, "stdin")
             outcomes = import_file(target, reader, only_missing, pace.show)
@@ -66,7 +66,12 @@ def import_(
     except Exception as error:
         if not to_django or not type(error).__module__.startswith("django.db"):
             raise
-        raise click.ClickException(f"table '{target.table_name}': {error}") from error
+        # Sentry adds the whole statement to what the database said first.
+        cause: BaseException = error
+        while cause.__cause__ or cause.__context__:
+            cause = cause.__cause__ or cause.__context__  # type: ignore[assignment]
+        said = " ".join(str(cause).split()) or type(cause).__name__
+        raise click.ClickException(f"Sentry's nodestore_node: {said}") from error
     if as_json:
         click.echo(json.dumps(outcomes))
     click.echo(f"Imported into table '{target.table_name}': {_in_words(outcomes)}.", err=True)
