@@ -52,6 +52,10 @@ type redactor struct{ secrets atomic.Pointer[[]string] }
 // maxSecrets is how many texts are looked for: those of the last few credentials of a client whose credentials change.
 const maxSecrets = 24
 
+// minSecret is the length in bytes from which a secret is looked for. Those of the service have 30; a shorter one, in somebody's
+// test, would be found in every other word, the service's error codes included.
+const minSecret = 6
+
 // learn adds secrets to those that are removed.
 func (r *redactor) learn(secrets ...string) {
 	var known []string
@@ -59,8 +63,11 @@ func (r *redactor) learn(secrets ...string) {
 		known = slices.Clone(*before)
 	}
 	for _, secret := range secrets {
+		if len(secret) < minSecret {
+			continue
+		}
 		for _, form := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret)} {
-			if form != "" && !slices.Contains(known, form) {
+			if !slices.Contains(known, form) {
 				known = append(known, form)
 			}
 		}
