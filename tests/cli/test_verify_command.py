@@ -144,14 +144,14 @@ def test_an_unreachable_source(run, server, new):
     )  # fmt: skip
     assert done.status == 1
     assert done.stderr.startswith("Error: the source: ")
-    assert "127.0.0.1:9" in done.stderr
     assert done.stdout == ""
 
 
 def test_an_unreachable_or_missing_table(verify):
     done = verify("--end-point", "http://127.0.0.1:9", "--timeout", "0.05")
     assert (done.status, done.stdout) == (1, "")
-    assert "connection" in done.stderr.lower()
+    assert done.stderr.startswith("Error: ")
+    assert "Traceback" not in done.stderr
     done = verify("--table", "no_such_table")
     assert (done.status, done.stdout) == (1, "")
     assert "no_such_table" in done.stderr

@@ -45,7 +45,7 @@ _PAGE_ROWS = 500
 _PAGE_BYTES = 2 << 20
 _MARGIN = 60000  # ms: what expires so soon may be gone before it is looked for
 _LOOKS = 5
-_PARTS_A_WORKER = 8
+_PARTS_A_WORKER = 4
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # seconds, after failures that may pass
 
 
