@@ -1,6 +1,7 @@
 """Runs `sentry-tablestore` within the test's process. Runs on CPython 3.6 and click 7.0."""
 
 import json
+import logging
 import os
 from typing import Any, NamedTuple
 
@@ -67,3 +68,17 @@ def run(bare, options_file):
     """Run the command on the shared table."""
     path = options_file()
     return lambda *arguments, **others: bare("--options", path, *arguments, **others)
+
+
+@pytest.fixture(autouse=True)
+def _loggers_as_before():
+    """Undo what --verbose does to the loggers of the process, which is the tests' own here."""
+    loggers = [
+        logging.getLogger(name)
+        for name in ("sentry_tablestore.kvstore.tablestore", "tablestore-client")
+    ]
+    before = [(list(logger.handlers), logger.level, logger.propagate) for logger in loggers]
+    yield
+    for logger, (handlers, level, propagate) in zip(loggers, before):
+        logger.handlers[:], logger.propagate = handlers, propagate
+        logger.setLevel(level)
