@@ -331,12 +331,15 @@ func TestLogThatCannotBeWritten(t *testing.T) {
 			wg.Wait()
 			err = p.cmd.Wait()
 			var exit *exec.ExitError
-			if !errors.As(err, &exit) || exit.ExitCode() != 1 {
+			if !errors.As(err, &exit) || exit.ExitCode() != 1 && exit.ExitCode() != 2 {
 				t.Errorf("it ended with %v", err)
 			}
 			want := syscall.ENOSPC.Error()
 			if strings.HasPrefix(how, "EIO") {
 				want = syscall.EIO.Error()
+			}
+			if exit.ExitCode() == 2 { // Pebble's own panic, when it is just about to begin a new log
+				want = "rotateWAL"
 			}
 			if !strings.Contains(p.err.String(), want) {
 				t.Errorf("it said %q", p.err.String())
