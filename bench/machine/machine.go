@@ -1,0 +1,79 @@
+// Package machine says what figures were measured with: a page of results opens with it.
+package machine
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Facts are the lines of a list in Markdown: the command as it can be typed again, the date (UTC), the commit, the machine and its
+// load at this moment, the versions. They hold no name of a host and no path outside of the repository.
+func Facts(command string) string {
+	facts := []struct{ name, value string }{
+		{"command", "`" + command + "`"},
+		{"date", time.Now().UTC().Format("2006-01-02 15:04 MST")},
+		{"commit", commit()},
+		{"machine", fmt.Sprintf("%s, %d cores, %s of memory, Linux %s, load %s before",
+			processor(), runtime.NumCPU(), memory(), kernel(), load())},
+		{"built with", "Go " + strings.TrimPrefix(runtime.Version(), "go")},
+	}
+	var b strings.Builder
+	for _, f := range facts {
+		fmt.Fprintf(&b, "- %s: %s\n", f.name, f.value)
+	}
+	return b.String()
+}
+
+// commit is the one that is checked out, with -dirty after it where files differ from it.
+func commit() string {
+	out, err := exec.Command("git", "describe", "--always", "--dirty", "--exclude=*").Output()
+	if err != nil {
+		return "unknown" // a source archive
+	}
+	return strings.TrimSpace(string(out))
+}
+
+var modelName = regexp.MustCompile(`(?m)^model name\s*:\s*(.+)$`)
+
+func processor() string {
+	if found := modelName.FindSubmatch(read("/proc/cpuinfo")); found != nil {
+		return string(found[1])
+	}
+	return runtime.GOARCH
+}
+
+var memTotal = regexp.MustCompile(`(?m)^MemTotal:\s*(\d+) kB$`)
+
+func memory() string {
+	if found := memTotal.FindSubmatch(read("/proc/meminfo")); found != nil {
+		if kilobytes, err := strconv.ParseFloat(string(found[1]), 64); err == nil {
+			return fmt.Sprintf("%.0f GiB", kilobytes/(1<<20))
+		}
+	}
+	return "unknown size"
+}
+
+func kernel() string {
+	release, _, _ := strings.Cut(strings.TrimSpace(string(read("/proc/sys/kernel/osrelease"))), "-")
+	return release
+}
+
+func load() string {
+	average, _, _ := strings.Cut(string(read("/proc/loadavg")), " ")
+	return average
+}
+
+// read gives nothing for what this machine does not tell.
+func read(file string) []byte {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil
+	}
+	return data
+}
