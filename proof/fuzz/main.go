@@ -13,7 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/PMExtra/sentry-tablestore/v2/bench/machine"
+	"github.com/PMExtra/sentry-tablestore/v2/bench/page"
 )
 
 func main() {
@@ -32,7 +32,7 @@ func main() {
 
 // all runs the targets below the folders.
 func (r *run) all(folders []string, save string) error {
-	facts := machine.Facts("make fuzz FUZZTIME=" + r.time)
+	facts := page.Facts("make fuzz FUZZTIME=" + r.time)
 	targets, err := find(r.root, folders)
 	if err != nil {
 		return err
@@ -56,10 +56,10 @@ func (r *run) all(folders []string, save string) error {
 		}
 		results = append(results, result)
 	}
-	page := page(facts, r, results)
-	fmt.Print("\n", page)
+	text := write(facts, r, results)
+	fmt.Print("\n", text)
 	if save != "" {
-		err = errors.Join(os.MkdirAll(filepath.Dir(save), 0o755), os.WriteFile(save, []byte(page), 0o644))
+		err = errors.Join(os.MkdirAll(filepath.Dir(save), 0o755), os.WriteFile(save, []byte(text), 0o644))
 	}
 	if failed > 0 {
 		err = errors.Join(err, fmt.Errorf("%d of %d targets failed", failed, len(targets)))

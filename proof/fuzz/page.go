@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"strings"
+
+	"github.com/PMExtra/sentry-tablestore/v2/bench/page"
 )
 
 const introduction = `# Fuzzing
@@ -12,8 +14,8 @@ names does not hold, or, in the local server, when it allocates more than in pro
 
 `
 
-// page is the results in Markdown.
-func page(facts string, r *run, results []result) string {
+// write puts the results into Markdown.
+func write(facts string, r *run, results []result) string {
 	var b strings.Builder
 	b.WriteString(introduction)
 	b.WriteString(facts)
@@ -23,10 +25,10 @@ func page(facts string, r *run, results []result) string {
 	executions := 0
 	for _, x := range results {
 		executions += x.executions
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %d MB |\n", x.folder, x.name, x.elapsed, grouped(x.executions), grouped(x.added),
-			grouped(x.total), (x.peakBytes+500_000)/1_000_000)
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %d MB |\n", x.folder, x.name, x.elapsed, page.Number(x.executions), page.Number(x.added),
+			page.Number(x.total), (x.peakBytes+500_000)/1_000_000)
 	}
-	fmt.Fprintf(&b, "\n%s executions. ", grouped(executions))
+	fmt.Fprintf(&b, "\n%s executions. ", page.Number(executions))
 	failures := 0
 	for _, x := range results {
 		if x.failure != "" {
@@ -52,13 +54,4 @@ func failureOf(output string) string {
 		kept = append(kept, strings.TrimRight(line, " "))
 	}
 	return strings.Join(kept, "\n")
-}
-
-// grouped writes a number with commas between thousands.
-func grouped(n int) string {
-	s := fmt.Sprint(n)
-	for at := len(s) - 3; at > 0; at -= 3 {
-		s = s[:at] + "," + s[at:]
-	}
-	return s
 }

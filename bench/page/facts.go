@@ -1,5 +1,5 @@
-// Package machine says what figures were measured with: a page of results opens with it.
-package machine
+// Package page writes what the pages in docs/results have in common.
+package page
 
 import (
 	"fmt"
@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Facts are the lines of a list in Markdown: the command as it can be typed again, the date (UTC), the commit, the machine and its
+// Facts say what figures were measured with, as the lines of a list in Markdown: the command as it can be typed again, the date (UTC), the commit, the machine and its
 // load at this moment, the versions. They hold no name of a host and no path outside of the repository.
 func Facts(command string) string {
 	facts := []struct{ name, value string }{
