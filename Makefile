@@ -12,7 +12,7 @@ GO_PACKAGES := . ./bench/... ./call/... ./cmd/... ./cpython/... ./local/... ./pr
 # cgo needs Python.h; -O2 is cgo's own default, which setting the variable would drop.
 export CGO_CFLAGS := -O2 -I$(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_paths()["include"])')
 
-.PHONY: help build wheel wheels sdist demo test test-python lint race matrix fuzz test-sdks chaos crash bench clean
+.PHONY: help build wheel wheels sdist demo test test-python lint race matrix fuzz test-sdks chaos crash bench bench-server clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -82,6 +82,12 @@ crash: ## kill tablestore-local a few hundred times under load and look for lost
 
 bench: build ## time and CPU beside the Python SDK and bare HTTP
 	$(PY) bench/bench.py
+
+BENCH_ROWS ?= 1000000
+BENCH_ROUNDS ?= 5
+BENCH_SECONDS ?= 5
+bench-server: build ## tablestore-local on this disk: synced writes, and BENCH_ROWS rows, written down in docs/results/server.md
+	$(GO) run ./bench/server -rows $(BENCH_ROWS) -rounds $(BENCH_ROUNDS) -seconds $(BENCH_SECONDS) -save docs/results/server.md
 
 clean: ## remove what was built; the environments in .cache stay
 	rm -rf build dist python/sentry_tablestore/*.so python/*.egg-info

@@ -12,8 +12,9 @@ import (
 	"time"
 )
 
-// Facts say what figures were measured with, as the lines of a list in Markdown: the command as it can be typed again, the date (UTC), the commit, the machine and its
-// load at this moment, the versions. They hold no name of a host and no path outside of the repository.
+// Facts say what figures were measured with, as the lines of a list in Markdown: the command as it can be typed again, the date (UTC),
+// the commit, the machine and its load at this moment, the versions. They hold no name of a host and no path outside of the
+// repository.
 func Facts(command string) string {
 	facts := []struct{ name, value string }{
 		{"command", "`" + command + "`"},

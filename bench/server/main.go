@@ -46,7 +46,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	command := fmt.Sprintf("make bench-server ROWS=%d ROUNDS=%d SECONDS=%g", p.rows, p.rounds, *seconds)
+	command := fmt.Sprintf("make bench-server BENCH_ROWS=%d BENCH_ROUNDS=%d BENCH_SECONDS=%g", p.rows, p.rounds, *seconds)
 	if err := p.run(ctx, command, os.Stdout, *save); err != nil {
 		fmt.Fprintln(os.Stderr, "bench/server:", err)
 		os.Exit(1)

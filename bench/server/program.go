@@ -164,22 +164,24 @@ func (p *program) figure(ctx context.Context, name string) (float64, error) {
 	return strconv.ParseFloat(value, 64)
 }
 
-// settled waits until the store has been at rest for a while, and tells how long that took.
+// settled waits until the store has done nothing in the background for a while, and tells how long it went on.
 func (p *program) settled(ctx context.Context, most time.Duration) (time.Duration, error) {
-	const quiet = 5 // looks in a row
+	const quiet = 3 * time.Second
 	begin := time.Now()
-	for looks := 0; looks < quiet; {
-		looks++
-		for _, name := range []string{"store_compactions_running", "store_compaction_debt_bytes"} {
-			n, err := p.figure(ctx, name)
-			if err != nil {
-				return 0, err
-			}
-			if n > 0 {
-				looks = 0
-			}
+	busy, done := begin, -1.0
+	for time.Since(busy) < quiet {
+		running, err := p.figure(ctx, "store_compactions_running")
+		if err != nil {
+			return 0, err
 		}
-		if time.Since(begin) > most {
+		ended, err := p.figure(ctx, "store_compactions_total")
+		if err != nil {
+			return 0, err
+		}
+		if running > 0 || ended != done {
+			busy, done = time.Now(), ended
+		}
+		if busy.Sub(begin) > most {
 			return 0, fmt.Errorf("the store is still compacting after %s", most)
 		}
 		select {
@@ -188,7 +190,7 @@ func (p *program) settled(ctx context.Context, most time.Duration) (time.Duratio
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
-	return time.Since(begin), nil
+	return busy.Sub(begin), nil
 }
 
 // size is what the program's folder takes on disk, in bytes.

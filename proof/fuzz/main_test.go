@@ -29,8 +29,8 @@ func FuzzFails(f *testing.F) {
 
 func TestRun(t *testing.T) {
 	root := t.TempDir()
-	write(t, filepath.Join(root, "go.mod"), "module example.com/fuzzed\n\ngo 1.25\n")
-	write(t, filepath.Join(root, "a", "a_test.go"), targets)
+	create(t, filepath.Join(root, "go.mod"), "module example.com/fuzzed\n\ngo 1.25\n")
+	create(t, filepath.Join(root, "a", "a_test.go"), targets)
 	save := filepath.Join(root, "docs", "fuzz.md")
 	r := run{root: root, time: "2000x", parallel: 1}
 	err := r.all([]string{"a"}, save)
@@ -63,14 +63,14 @@ func TestRun(t *testing.T) {
 
 func TestRunOfNothingFails(t *testing.T) {
 	root := t.TempDir()
-	write(t, filepath.Join(root, "a", "a_test.go"), "package a\n")
+	create(t, filepath.Join(root, "a", "a_test.go"), "package a\n")
 	r := run{root: root, time: "1x", parallel: 1}
 	if err := r.all([]string{"a"}, ""); err == nil {
 		t.Error("there is no target, and no error")
 	}
 }
 
-func write(t *testing.T, file, text string) {
+func create(t *testing.T, file, text string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		t.Fatal(err)
