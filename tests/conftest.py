@@ -20,6 +20,16 @@ def _no_warning_is_held_back():
     attention.begin_anew()
 
 
+@pytest.fixture(autouse=True)
+def _environment_as_it_was():
+    """Undo what a test did to the environment: commands that run in this process set variables."""
+    before = dict(os.environ)
+    yield
+    if dict(os.environ) != before:
+        os.environ.clear()
+        os.environ.update(before)
+
+
 @pytest.fixture(scope="session")
 def server():
     """A server that all tests share: whoever makes it fail undoes that, nobody moves its clock."""
@@ -37,7 +47,8 @@ def table(server):
     name = "nodes_" + uuid.uuid4().hex
     store = TablestoreKVStorage("sentry", name, server.client_options())
     store.bootstrap(automatic_expiry=False)
-    return name
+    yield name
+    store.destroy()
 
 
 @pytest.fixture(scope="session")

@@ -167,9 +167,10 @@ def test_sentry_cleanup_leaves_alone_what_the_table_expires(make_nodes, monkeypa
     assert make_nodes().get(node) is None
 
 
-def test_cleanup_deletes_where_nothing_else_does(make_nodes, new_id):
+def test_cleanup_deletes_where_nothing_else_does(request, make_nodes, new_id):
     nodes = make_nodes(table="cleanup_" + new_id().replace("-", "_"))
     nodes.bootstrap()
+    request.addfinalizer(nodes.store.destroy)  # the server has room for 64 tables
     nodes.bootstrap()
     node = new_id()
     nodes.set(node, {"a": 1})

@@ -223,9 +223,10 @@ def test_sentry_cleanup_cleans_the_old_store_of_an_expiring_table(
 
 
 @pytest.mark.parametrize("failure", [None, NotImplementedError(), OSError("the database is away")])
-def test_cleanup_goes_to_both(make_nodes, old, new_id, failure):
+def test_cleanup_goes_to_both(request, make_nodes, old, new_id, failure):
     nodes = make_nodes(table="cleanup_" + new_id().replace("-", "_"))
     nodes.bootstrap()
+    request.addfinalizer(nodes.store.destroy)  # the server has room for 64 tables
     node = new_id()
     nodes.set(node, {"a": 1})
     if failure is not None:

@@ -14,6 +14,7 @@ import installed
 import pytest
 
 GO = os.environ.get("GO") or shutil.which("go")
+NOT_BUILT = ("bench/", "demo/", "proof/", "tests/")
 SOURCE_FILES = (".go", ".c", ".h", ".map", ".py", ".pyi")
 
 
@@ -74,13 +75,13 @@ def test_it_has_all_that_is_built_and_no_tests(source):
         name
         for name in tracked
         if name.endswith(SOURCE_FILES)
-        and not name.startswith(("bench/", "demo/", "tests/"))
+        and not name.startswith(NOT_BUILT)
         and not name.endswith("_test.go")
     }
     there = {str(file.relative_to(source)) for file in source.rglob("*") if file.is_file()}
     assert wanted <= there, wanted - there
     assert {"COMMIT", "LICENSE", "go.mod", "go.sum", "pyproject.toml"} <= there
-    assert not [name for name in there if name.startswith(("bench/", "demo/", "tests/"))]
+    assert not [name for name in there if name.startswith(NOT_BUILT)]
     assert not [name for name in there if name.endswith("_test.go")]
     assert built.sdist().stat().st_size < 1_000_000
 
