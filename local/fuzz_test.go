@@ -176,7 +176,10 @@ func FuzzCompressedBody(f *testing.F) {
 			}
 			return
 		}
-		if strings.TrimSpace(kind) != "" && (strconv.Itoa(len(raw)) != strings.TrimLeft(size, "+0") && len(raw) > 0 || len(raw) > maxRequestBody) {
+		if strings.TrimSpace(kind) == "" {
+			return
+		}
+		if n, err := strconv.Atoi(signature.Get(h, headerCompressSize)); err != nil || n != len(raw) || n > maxRequestBody {
 			t.Errorf("%d bytes, announced as %q", len(raw), size)
 		}
 	})

@@ -44,8 +44,8 @@ func TestRun(t *testing.T) {
 	page := string(data)
 	for _, line := range []string{
 		"- command: `make fuzz FUZZTIME=2000x`",
-		`\| a \| FuzzHolds \| \d+s \| 2,\d\d\d \| \d+ \| \d+ \| [1-9]\d* MB \|`,
-		`\| a \| FuzzFails \| .*`,
+		`\| a \| FuzzHolds \| \d+s \| 2,\d\d\d \| \d+ \| \d+ \| 0 \| [1-9]\d* MB \|`,
+		`\| a \| FuzzFails \| .* \| 1 \| [1-9]\d* MB \|`,
 		"FuzzFails in a failed:",
 		`.*too long`,
 	} {

@@ -10,7 +10,8 @@ import (
 const introduction = `# Fuzzing
 
 Every fuzz target of the Go code, run by one command. A target fails when the code panics or hangs, when an invariant that its comment
-names does not hold, or, in the local server, when it allocates more than in proportion to its input.
+names does not hold, or, in the local server, when it allocates more than in proportion to its input. Inputs that made a target fail
+once are kept in testdata beside it, and every run of the tests tries them again.
 
 `
 
@@ -20,13 +21,13 @@ func write(facts string, r *run, results []result) string {
 	b.WriteString(introduction)
 	b.WriteString(facts)
 	fmt.Fprintf(&b, "- each target: %s, %d processes\n\n", r.time, r.parallel)
-	b.WriteString("| Package | Target | Time | Executions | New interesting inputs | In all | Peak memory of a process |\n")
-	b.WriteString("|---|---|--:|--:|--:|--:|--:|\n")
+	b.WriteString("| Package | Target | Time | Executions | New interesting inputs | In all | Kept failures | Peak memory of a process |\n")
+	b.WriteString("|---|---|--:|--:|--:|--:|--:|--:|\n")
 	executions := 0
 	for _, x := range results {
 		executions += x.executions
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %d MB |\n", x.folder, x.name, x.elapsed, page.Number(x.executions), page.Number(x.added),
-			page.Number(x.total), (x.peakBytes+500_000)/1_000_000)
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %d | %d MB |\n", x.folder, x.name, x.elapsed, page.Number(x.executions), page.Number(x.added),
+			page.Number(x.total), x.kept, (x.peakBytes+500_000)/1_000_000)
 	}
 	fmt.Fprintf(&b, "\n%s executions. ", page.Number(executions))
 	failures := 0

@@ -67,6 +67,7 @@ type result struct {
 	executions, added, total int
 	elapsed                  string
 	peakBytes                int64 // resident memory of its largest process
+	kept                     int   // inputs beside the target that made it fail, now or once
 	failure                  string
 }
 
@@ -147,6 +148,11 @@ func (r *run) fuzz(t target) (result, error) {
 		// Of the processes that were waited for, the largest: the target runs in children of the one started here.
 		done.peakBytes = command.ProcessState.SysUsage().(*syscall.Rusage).Maxrss << 10
 	}
+	kept, globErr := filepath.Glob(filepath.Join(command.Dir, "testdata", "fuzz", t.name, "*"))
+	if globErr != nil {
+		return done, globErr
+	}
+	done.kept = len(kept)
 	switch {
 	case err != nil && strings.Contains(out.String(), "--- FAIL: "+t.name):
 		done.failure = out.String()
