@@ -25,6 +25,7 @@ const (
 	KindThrottled      Kind = "throttled"       // the service asked to slow down, until the deadline
 	KindUnavailable    Kind = "unavailable"     // the service failed, until the deadline
 	KindConnection     Kind = "connection"      // the service could not be reached, until the deadline
+	KindCertificate    Kind = "certificate"     // the server's certificate is refused
 	KindTimeout        Kind = "timeout"         // no answer before the deadline
 	KindService        Kind = "service"         // any other code of the service
 	KindPartial        Kind = "partial"         // rows of a batch failed for different reasons
@@ -71,6 +72,8 @@ func kindOf(e *tablestore.Error) Kind {
 	switch e.Kind {
 	case tablestore.NotSent, tablestore.Lost:
 		return KindConnection
+	case tablestore.Untrusted:
+		return KindCertificate
 	case tablestore.Deadline:
 		return KindTimeout
 	case tablestore.Corrupt:

@@ -18,6 +18,8 @@ const (
 	// NotSent is a failure before the request reached the service: DNS,
 	// connection refused, TLS. It was certainly not applied.
 	NotSent
+	// Untrusted is a server whose certificate is refused, which trying again does not cure. Nothing was sent.
+	Untrusted
 	// Lost is a connection that broke with the request under way: it may or may not
 	// have been applied.
 	Lost

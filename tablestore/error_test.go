@@ -23,6 +23,7 @@ func TestWhatToDoAboutAnError(t *testing.T) {
 		want    traits
 	}{
 		{&Error{Kind: NotSent}, traits{retryable: true}},
+		{&Error{Kind: Untrusted}, traits{}},
 		{&Error{Kind: Lost}, traits{retryable: true}},
 		{&Error{Kind: Corrupt}, traits{retryable: true}},
 		{&Error{Kind: Corrupt, Err: errAnswerTooLarge}, traits{tooLarge: true}},

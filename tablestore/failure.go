@@ -3,7 +3,6 @@ package tablestore
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -23,7 +22,10 @@ func transportError(x *exchange, err error) *Error {
 		}
 		return failure
 	}
+	advised, refused := refusedCertificate(err)
 	switch {
+	case !x.sent && refused:
+		failure.Kind, failure.Message = Untrusted, "no connection: the server's certificate is refused: "+advised+": "+x.client.redact.foreign(err.Error())
 	case !x.sent:
 		failure.Kind, failure.Message = NotSent, "no connection: "+advice(&x.client.redact, err)
 	case isMalformed(err):
@@ -63,11 +65,9 @@ func endOfTime(ctx context.Context) string {
 func advice(redact *redactor, err error) string {
 	text := redact.foreign(err.Error())
 	var (
-		dns         *net.DNSError
-		record      tls.RecordHeaderError
-		certificate *tls.CertificateVerificationError
-		authority   x509.UnknownAuthorityError
-		network     net.Error
+		dns     *net.DNSError
+		record  tls.RecordHeaderError
+		network net.Error
 	)
 	switch {
 	case errors.As(err, &dns) && dns.IsNotFound:
@@ -76,8 +76,6 @@ func advice(redact *redactor, err error) string {
 		return "refused, nothing listens there: check end_point and that the service runs: " + text
 	case errors.As(err, &record):
 		return "the server does not speak TLS: check that end_point should not begin with http://: " + text
-	case errors.As(err, &certificate), errors.As(err, &authority):
-		return "the server's certificate is not valid for end_point: " + text
 	case errors.As(err, &network) && network.Timeout():
 		return "the network does not answer in time: check end_point, firewall and network: " + text
 	}

@@ -1,6 +1,8 @@
 """A local server for all tests, and stores in it. Runs on CPython 3.6."""
 
 import os
+import shutil
+import subprocess
 import sys
 import uuid
 
@@ -79,6 +81,17 @@ def new_id():
     prefix = uuid.uuid4().hex[:12]
     count = iter(range(10**9))
     return lambda: f"{prefix}-{next(count)}"
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory):
+    """A folder of certificates that a server can show (tests/certificates)."""
+    if not shutil.which("go"):
+        pytest.skip("there is no Go to make certificates with")
+    folder = tmp_path_factory.mktemp("certificates")
+    program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "certificates")
+    subprocess.check_call(["go", "run", ".", str(folder)], cwd=program)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -37,6 +37,7 @@ KINDS = [
     "throttled",
     "unavailable",
     "connection",
+    "certificate",
     "timeout",
     "service",
     "partial",
@@ -114,6 +115,9 @@ def test_what_they_are_as_well():
     for kind in ("options", "invalid_id", "value_too_large"):
         assert isinstance(of_kind(kind), ValueError)
     assert isinstance(of_kind("connection"), ConnectionError)
+    # Sentry tries again what is unavailable: a certificate does not get better by that.
+    assert isinstance(of_kind("certificate"), ConnectionError)
+    assert not isinstance(of_kind("certificate"), errors.TablestoreUnavailableError)
     assert isinstance(of_kind("timeout"), TimeoutError)
     for kind in ("throttled", "connection", "table_not_ready"):
         assert isinstance(of_kind(kind), errors.TablestoreUnavailableError)

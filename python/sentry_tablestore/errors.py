@@ -19,6 +19,7 @@
     ├── TablestoreUnavailableError        the service failed; ServiceUnavailable
     │   ├── TablestoreThrottledError      the service asked to slow down
     │   └── TablestoreConnectionError     it could not be reached; ConnectionError
+    ├── TablestoreCertificateError        the server's certificate is refused; ConnectionError
     ├── TablestoreTimeoutError            no answer in time; DeadlineExceeded, TimeoutError
     ├── TablestorePartialError            rows of a batch failed for different reasons
     ├── TablestoreServiceError            any other code of the service
@@ -227,6 +228,16 @@ class TablestoreConnectionError(TablestoreUnavailableError, ConnectionError):
 
     kind = "connection"
     advice = "Check the option end_point, name resolution and the network between here and there."
+
+
+class TablestoreCertificateError(TablestoreError, ConnectionError):
+    """The server's certificate is refused: nothing was sent, and trying again does not help."""
+
+    kind = "certificate"
+    advice = (
+        "Nothing was sent: who answers may not be the service. No option turns this check off; "
+        "`sentry-tablestore check` says more."
+    )
 
 
 class TablestoreTableNotReadyError(TablestoreTableError, TablestoreUnavailableError):

@@ -27,6 +27,7 @@ _MEANING: Dict[Type[errors.TablestoreError], str] = {
     errors.TablestoreTableMismatchError: "Calls fail because the table has another shape",
     errors.TablestoreThrottledError: "Calls fail because the service keeps throttling them",
     errors.TablestoreConnectionError: "Calls fail because the service cannot be reached",
+    errors.TablestoreCertificateError: "Calls fail because the server's certificate is refused",
     errors.TablestoreTimeoutError: "Calls run into their deadline",
     errors.TablestoreCorruptAnswerError: "Calls fail because answers are altered on their way",
 }

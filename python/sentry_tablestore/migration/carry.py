@@ -6,6 +6,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from ..errors import (
     TablestoreAccessError,
+    TablestoreCertificateError,
     TablestoreClosedError,
     TablestoreCorruptAnswerError,
     TablestoreError,
@@ -36,6 +37,7 @@ TEMPORARY = (
 # What is wrong with the target and not with a row.
 _FATAL = (
     TablestoreAccessError,
+    TablestoreCertificateError,
     TablestoreTableError,
     TablestoreOptionsError,
     TablestoreLoadError,

@@ -1,5 +1,5 @@
 // Command certificates writes what a server can show: right.pem, expired.pem, soon.pem (a week left), elsewhere.pem (for another
-// host), each with its key and signed by the authority of trusted.pem, and unknown.pem, signed by one that nobody has.
+// host), each with its key and signed by the authority of trusted.pem, unknown.pem, signed by one that nobody has, and self-signed.pem.
 //
 //	certificates FOLDER
 package main
@@ -40,6 +40,7 @@ func main() {
 	write(folder, "soon.pem", trusted.serve("127.0.0.1", 7*day+time.Hour))
 	write(folder, "elsewhere.pem", trusted.serve("192.0.2.1", 90*day))
 	write(folder, "unknown.pem", unknown.serve("127.0.0.1", 90*day))
+	write(folder, "self-signed.pem", (&authority{}).serve("127.0.0.1", 90*day))
 }
 
 func newAuthority(name string) *authority {
@@ -55,13 +56,17 @@ func newAuthority(name string) *authority {
 	return &authority{certificate, key}
 }
 
-// serve gives a certificate for a server at this address that is valid for so long from now, and its key.
+// serve gives a certificate for a server at this address that is valid for so long from now, and its key. No authority's is signed
+// by itself.
 func (a *authority) serve(address string, left time.Duration) []byte {
 	key := newKey()
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: address}, IPAddresses: []net.IP{net.ParseIP(address)},
 		NotBefore: time.Now().Add(-20 * day), NotAfter: time.Now().Add(left), KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	if a.certificate == nil {
+		a = &authority{template, key}
 	}
 	raw, err := x509.CreateCertificate(rand.Reader, template, a.certificate, &key.PublicKey, a.key)
 	check(err)
