@@ -1,6 +1,6 @@
 module github.com/PMExtra/sentry-tablestore/v2
 
-go 1.25
+go 1.25.0
 
 require (
 	github.com/aliyun/aliyun-tablestore-go-sdk v1.8.0
@@ -40,8 +40,8 @@ require (
 	github.com/prometheus/procfs v0.10.1 // indirect
 	github.com/rogpeppe/go-internal v1.9.0 // indirect
 	golang.org/x/exp v0.0.0-20230626212559-97b1e661b5df // indirect
-	golang.org/x/sys v0.18.0 // indirect
-	golang.org/x/text v0.14.0 // indirect
+	golang.org/x/sys v0.44.0 // indirect
+	golang.org/x/text v0.39.0 // indirect
 )
 
 // The service's SDK is maintained as v1.x. These two are code of 2019 with a higher number: without the
