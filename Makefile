@@ -12,7 +12,7 @@ GO_PACKAGES := . ./bench/... ./call/... ./cmd/... ./cpython/... ./local/... ./pr
 # cgo needs Python.h; -O2 is cgo's own default, which setting the variable would drop.
 export CGO_CFLAGS := -O2 -I$(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_paths()["include"])')
 
-.PHONY: help build wheel wheels sdist demo test test-python lint race matrix fuzz test-sdks chaos crash bench bench-server clean
+.PHONY: help build wheel wheels sdist demo test test-python lint security race matrix fuzz test-sdks chaos crash bench bench-server clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -46,7 +46,7 @@ sdist: $(PACKAGING)/.ready ## the source distribution, in dist/
 demo: wheel $(VENV)/.ready ## a real Sentry storing and reading real events through this backend
 	$(PY) demo/demo.py
 
-test: lint race matrix test-python ## everything that must pass
+test: lint security race matrix test-python ## everything that must pass
 
 lint: $(VENV)/.ready ## go vet, staticcheck, gofmt, ruff
 	@test -z "$$(gofmt -l *.go bench call cmd cpython local proof store tablestore tests version)" || { gofmt -d *.go bench call cmd cpython local proof store tablestore tests version; exit 1; }
@@ -54,6 +54,9 @@ lint: $(VENV)/.ready ## go vet, staticcheck, gofmt, ruff
 	$(GO) run $(STATICCHECK) $(GO_PACKAGES) ./proof
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+
+security: $(VENV)/.ready ## known vulnerabilities, committed secrets; says what it cannot look up here
+	$(PY) security/scan.py $(SECURITY)
 
 race: ## the Go tests under the race detector
 	$(GO) test -race $(GO_PACKAGES)
