@@ -37,7 +37,7 @@ def server():
     """A server that all tests share: whoever makes it fail undoes that, nobody moves its clock."""
     address = os.environ.get(local_server.VARIABLE)
     if address:
-        yield local_server.LocalServer(address)
+        yield local_server.at(address)
         return
     with local_server.serving() as running:
         yield running

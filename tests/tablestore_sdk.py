@@ -10,6 +10,7 @@ from typing import Any
 
 import interpreters
 import local_server
+from sentry_tablestore.testing import LocalServer
 
 VERSION = "3.11"
 
@@ -47,7 +48,7 @@ class SDK:
 
 
 @contextlib.contextmanager
-def running(python: Path, server: local_server.LocalServer) -> Iterator[SDK]:
+def running(python: Path, server: LocalServer) -> Iterator[SDK]:
     """Run the SDK's client for a server, with a CPython of `VERSION`."""
     inside = interpreters.environment(python, "tablestore-sdk.txt")
     program = subprocess.Popen(

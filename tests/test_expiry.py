@@ -14,7 +14,7 @@ DAY = timedelta(days=1)
 @pytest.fixture(scope="module")
 def clocked():
     """A server that takes requests whatever the date in them."""
-    with local_server.serving("--clock-skew=-1s") as running:
+    with local_server.serving(clock_skew="-1s") as running:
         yield running
 
 
@@ -31,12 +31,11 @@ def make_store(clocked):
 @contextlib.contextmanager
 def at(server, offset):
     """Make it another time for the server."""
-    milliseconds = offset // timedelta(milliseconds=1)
-    server.advance(milliseconds)
+    server.advance(offset)
     try:
         yield
     finally:
-        server.advance(-milliseconds)
+        server.advance(-offset)
 
 
 def test_a_table_with_automatic_expiry_forgets_by_itself(clocked, make_store):

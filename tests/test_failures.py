@@ -2,6 +2,7 @@
 
 import logging
 import time
+from datetime import timedelta
 
 import local_server
 import pytest
@@ -63,7 +64,7 @@ def test_a_wrong_key(call, operation, wrong):
 
 def test_a_clock_that_is_an_hour_off(caplog):
     with local_server.serving() as server:
-        server.advance(3600 * 1000)
+        server.advance(timedelta(hours=1))
         store = TablestoreKVStorage("sentry", "nodes", server.client_options())
         error = error_of(store.get, "x")
     assert type(error) is errors.TablestoreAuthenticationError

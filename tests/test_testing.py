@@ -27,9 +27,9 @@ def server():
         yield running
 
 
-def store_in(server, **client_options):
+def store_in(server):
     store = TablestoreKVStorage(
-        server.instance, "nodes", server.client_options(**client_options), timedelta(days=30)
+        server.instance, "nodes", server.client_options(), timedelta(days=30)
     )
     store.bootstrap(automatic_expiry=True)
     return store
@@ -67,11 +67,12 @@ def test_options_of_a_nodestore():
 
 
 def test_it_fails_as_told_and_heals(server):
-    store = store_in(server, timeout=0.2)
+    store = store_in(server)
+    hasty = TablestoreKVStorage(server.instance, "nodes", server.client_options(timeout=0.2))
     store.set("a", b"1")
     server.fail(operation="GetRow", code="OTSServerBusy", count=-1)
     with pytest.raises(TablestoreUnavailableError):
-        store.get("a")
+        hasty.get("a")
     assert server.hits()[0] > 0
     server.heal()
     assert store.get("a") == b"1"

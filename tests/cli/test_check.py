@@ -225,7 +225,7 @@ def test_a_clock_that_is_off(bare, tmp_path, ahead, status):
         TablestoreKVStorage("sentry", "nodestore", own.client_options()).bootstrap(
             automatic_expiry=False
         )
-        own.advance(-ahead * 1000)
+        own.advance(timedelta(seconds=-ahead))
         path = tmp_path / "clock.json"
         path.write_text(json.dumps(own.client_options()))
         found = Found(bare("--options", path, "check", "--json"))
@@ -238,7 +238,7 @@ def test_a_clock_that_is_off(bare, tmp_path, ahead, status):
 
 def test_a_clock_that_the_service_does_not_take(bare, tmp_path):
     with local_server.serving() as own:
-        own.advance(3600 * 1000)
+        own.advance(timedelta(hours=1))
         path = tmp_path / "clock.json"
         path.write_text(json.dumps(own.client_options()))
         found = Found(bare("--options", path, "check", "--json"))
