@@ -117,6 +117,52 @@ def test_an_unknown_option_with_none_near_lists_all():
     assert "end_point, instance, table" in refused("unknown option 'zzz'", zzz=1)
 
 
+PLAIN = "is plain http: whoever is on the way reads all events"
+
+
+@pytest.mark.parametrize(
+    "end_point",
+    [
+        "http://sentry.cn-hangzhou.ots.aliyuncs.com",
+        "http://sentry.cn-hangzhou.vpc.tablestore.aliyuncs.com",
+        "HTTP://tables.example.com:8087",
+        "http://8.8.8.8",
+        "http://[2606:4700::1111]:8087",
+        "http://10.0.0.1.example.com",
+        "http://localhost.example.com",
+    ],
+)
+def test_plain_http_where_others_can_read_it_is_warned_of_once(caplog, end_point):
+    for _ in range(3):
+        make(end_point=end_point)
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert PLAIN in record.getMessage()
+    assert "Use https://" in record.getMessage()
+
+
+@pytest.mark.parametrize(
+    "end_point",
+    [
+        "https://sentry.cn-hangzhou.ots.aliyuncs.com",
+        "https://8.8.8.8",
+        "http://127.0.0.1:8087",
+        "http://127.8.9.1:8087",
+        "http://localhost:8087",
+        "http://[::1]:8087",
+        "http://10.1.2.3:8087",
+        "http://172.18.0.2:8087",
+        "http://192.168.1.5",
+        "http://tablestore:8087",
+        "http://tablestore.sentry.svc:8087",
+        "http://tablestore.sentry.svc.cluster.local:8087",
+    ],
+)
+def test_what_nobody_else_can_read_is_not_warned_of(caplog, end_point):
+    make(end_point=end_point)
+    assert caplog.records == []
+
+
 @pytest.mark.parametrize(
     ("given", "kept"),
     [

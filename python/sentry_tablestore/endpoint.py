@@ -1,5 +1,6 @@
 """The option `end_point`: an instance's address, and the instance's name that it tells."""
 
+import ipaddress
 import re
 from typing import Any, Optional
 from urllib.parse import urlsplit
@@ -49,6 +50,26 @@ def check_endpoint(given: Any) -> str:
             "end_point must be only scheme, host and port: nothing may follow the host, " + _EXAMPLE
         )
     return f"{parts.scheme}://{parts.netloc}"
+
+
+_PRIVATE_SUFFIXES = (".localhost", ".local", ".internal", ".svc", ".lan", ".home.arpa")
+
+
+def is_open(end_point: str) -> bool:
+    """Tell whether requests to it cross networks that others share without being encrypted.
+
+    So it is for plain http, unless the host is this machine, an address of a private network
+    (10.0.0.0/8, 192.168.0.0/16 and the like), or a name that only such a network knows: one without
+    a dot, as containers have, or with an ending that is kept for that.
+    """
+    parts = urlsplit(end_point)
+    if parts.scheme == "https":
+        return False
+    host = (parts.hostname or "").rstrip(".")
+    try:
+        return ipaddress.ip_address(host).is_global
+    except ValueError:
+        return "." in host and not host.endswith(_PRIVATE_SUFFIXES)
 
 
 def instance_of(end_point: str) -> Optional[str]:

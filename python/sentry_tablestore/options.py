@@ -37,7 +37,7 @@ from typing import Any, Dict, List, Mapping, Optional, Set, Tuple
 from .credentials.answer import ACCEPTABLE
 from .credentials.provider import provider_of
 from .credentials.rotation import Rotation, rotation_of
-from .endpoint import check_endpoint, instance_of
+from .endpoint import check_endpoint, instance_of, is_open
 from .errors import TablestoreOptionsError
 from .metrics import callback_of
 from .secret import Secret
@@ -132,6 +132,7 @@ class Options:
             )
         self.metrics = callback_of(given.get("metrics"))
         _warn_of_the_meaningless(given)
+        _warn_of_plain_http(self.end_point)
 
     def to_engine(self, automatic_expiry: bool) -> Secret:
         """Give the JSON text that opens the engine's client (`_native.open`).
@@ -211,6 +212,16 @@ def _warn_of_the_meaningless(given: Mapping[str, Any]) -> None:
         logger.warning(
             "These options were for the tablestore SDK, mean nothing here and are ignored: %s",
             ", ".join(names),
+        )
+
+
+def _warn_of_plain_http(end_point: str) -> None:
+    if is_open(end_point) and (end_point,) not in _warned:
+        _warned.add((end_point,))
+        logger.warning(
+            "end_point %s is plain http: whoever is on the way reads all events and the token of "
+            "temporary credentials. Use https://, which the service has at the same name.",
+            end_point,
         )
 
 

@@ -208,3 +208,18 @@ def test_no_proxy_is_asked(service, monkeypatch):
     finally:
         proxy.close()
     assert asked == []
+
+
+@pytest.mark.parametrize("path", [TOKEN, ROLES])
+def test_a_redirect_is_not_followed(service, path):
+    with metadata_stand_in.serving() as elsewhere:
+
+        def redirect(handler):
+            handler.send_response(302)
+            handler.send_header("Location", elsewhere.endpoint + handler.path)
+            handler.send_header("Content-Length", "0")
+            handler.end_headers()
+
+        service.answers[path] = redirect
+        assert "HTTP 302" in refusal(service)
+        assert elsewhere.requests == []

@@ -2,10 +2,10 @@
 
 import json
 from typing import Optional
-from urllib.parse import urlsplit
 
 import click
 
+from ..endpoint import is_open
 from ..errors import TablestoreError
 from ..kvstore.tablestore import TablestoreKVStorage
 from .checks import network, nodes, table
@@ -81,8 +81,7 @@ def _check_options(report: Report, configuration: Configuration) -> Optional[Tab
         kept,
         options.compression or "no compression",
     )
-    end_point = urlsplit(options.end_point)
-    if end_point.scheme == "http" and end_point.hostname not in ("localhost", "127.0.0.1", "::1"):
+    if is_open(options.end_point):
         report.add(
             "options",
             WARNING,
