@@ -151,20 +151,38 @@ func ots_discard_many(c *C.ots_context, ids *C.ots_bytes, written *C.int64_t, n 
 }
 
 //export ots_scan
-func ots_scan(c *C.ots_context, start C.ots_bytes, limit, values C.int32_t, result *C.ots_result) {
-	first := text(start)
+func ots_scan(c *C.ots_context, start, end C.ots_bytes, limit, values C.int32_t, result *C.ots_result) {
+	first, last := text(start), text(end)
 	begin(c, result, deadline, func(ctx context.Context, s *store.Store) (call.Result, error) {
-		nodes, next, err := s.Scan(ctx, first, int(limit), values != 0)
+		nodes, next, err := s.Scan(ctx, first, last, int(limit), values != 0)
 		if err != nil {
 			return call.Result{}, err
 		}
-		block := make([][]byte, 1, 1+len(nodes))
-		for i := range nodes {
-			block = append(block, nodes[i].Value)
-		}
-		block[0], err = json.Marshal(map[string]any{"nodes": nodes, "next": next})
-		return call.Result{Data: call.Block(block), Count: int64(len(block))}, err
+		return scanned(nodes, next)
 	})
+}
+
+//export ots_scan_many
+func ots_scan_many(c *C.ots_context, ids *C.ots_bytes, n C.size_t, values C.int32_t, result *C.ots_result) {
+	wanted := texts(ids, n)
+	begin(c, result, deadline, func(ctx context.Context, s *store.Store) (call.Result, error) {
+		nodes, err := s.ScanMany(ctx, wanted, values != 0)
+		if err != nil {
+			return call.Result{}, err
+		}
+		return scanned(nodes, "")
+	})
+}
+
+// scanned is a block of a description of nodes and their values.
+func scanned(nodes []store.Scanned, next string) (call.Result, error) {
+	block := make([][]byte, 1, 1+len(nodes))
+	for i := range nodes {
+		block = append(block, nodes[i].Value)
+	}
+	var err error
+	block[0], err = json.Marshal(map[string]any{"nodes": nodes, "next": next})
+	return call.Result{Data: call.Block(block), Count: int64(len(block))}, err
 }
 
 //export ots_describe

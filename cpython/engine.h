@@ -99,10 +99,13 @@ extern void ots_import_many(ots_context *context, ots_bytes *ids, ots_bytes *val
 /* Deletes those of n nodes that were written exactly at written[i]. OTS_OK: count is how many. */
 extern void ots_discard_many(ots_context *context, ots_bytes *ids, int64_t *written, size_t n, ots_result *result);
 
-/* Reads up to limit nodes in the order of ids, from start. OTS_OK: a block as of ots_get_many, whose first value is a JSON
+/* Reads up to limit nodes in the order of ids, from start to end (exclusive; empty: the table's end). OTS_OK: a block as of ots_get_many, whose first value is a JSON
  * object: nodes (store/scan.go) and next, the id to go on from or "". The others are the values of the nodes,
  * all missing unless asked for. */
-extern void ots_scan(ots_context *context, ots_bytes start, int32_t limit, int32_t values, ots_result *result);
+extern void ots_scan(ots_context *context, ots_bytes start, ots_bytes end, int32_t limit, int32_t values, ots_result *result);
+
+/* The same for those of n nodes that are there, in the order of their ids here; next is "". */
+extern void ots_scan_many(ots_context *context, ots_bytes *ids, size_t n, int32_t values, ots_result *result);
 
 /* Describes the table. OTS_OK: count is 1 and data a JSON object, the TableDescription of tablestore/tablestore.go. */
 extern void ots_describe(ots_context *context, ots_result *result);

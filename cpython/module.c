@@ -450,23 +450,51 @@ static PyObject *native_discard_many(PyObject *module, PyObject *args) {
 static PyObject *native_scan(PyObject *module, PyObject *args) {
     unsigned long long store;
     int limit, values, project_level, client_level;
-    PyObject *start, *answered;
-    ots_bytes lent;
+    PyObject *start, *end, *answered;
+    ots_bytes lent_start, lent_end;
     ots_context context;
     ots_result result;
     (void)module;
-    if (!alive() || !PyArg_ParseTuple(args, "KUipii:scan", &store, &start, &limit, &values, &project_level, &client_level))
+    if (!alive() || !PyArg_ParseTuple(args, "KUUipii:scan", &store, &start, &end, &limit, &values, &project_level, &client_level))
         return NULL;
     start = PyUnicode_AsUTF8String(start);
     if (start == NULL)
         return NULL;
+    end = PyUnicode_AsUTF8String(end);
+    if (end == NULL) {
+        Py_DECREF(start);
+        return NULL;
+    }
     context = context_of(store, project_level, client_level);
-    lent = lend(start);
+    lent_start = lend(start);
+    lent_end = lend(end);
     Py_BEGIN_ALLOW_THREADS
-    ots_scan(&context, lent, limit, values, &result);
+    ots_scan(&context, lent_start, lent_end, limit, values, &result);
     Py_END_ALLOW_THREADS
     answered = finish(&result, read_values);
     Py_DECREF(start);
+    Py_DECREF(end);
+    return answered;
+}
+
+static PyObject *native_scan_many(PyObject *module, PyObject *args) {
+    unsigned long long store;
+    int values, project_level, client_level;
+    PyObject *id_list, *answered = NULL;
+    loan ids;
+    ots_context context;
+    ots_result result;
+    (void)module;
+    if (!alive() || !PyArg_ParseTuple(args, "KOpii:scan_many", &store, &id_list, &values, &project_level, &client_level))
+        return NULL;
+    if (loan_begin(&ids, id_list, 1)) {
+        context = context_of(store, project_level, client_level);
+        Py_BEGIN_ALLOW_THREADS
+        ots_scan_many(&context, ids.lent, (size_t)ids.n, values, &result);
+        Py_END_ALLOW_THREADS
+        answered = finish(&result, read_values);
+    }
+    loan_end(&ids);
     return answered;
 }
 
@@ -580,6 +608,7 @@ static PyMethodDef methods[] = {
     {"import_many", native_import_many, METH_VARARGS, NULL},
     {"discard_many", native_discard_many, METH_VARARGS, NULL},
     {"scan", native_scan, METH_VARARGS, NULL},
+    {"scan_many", native_scan_many, METH_VARARGS, NULL},
     {"describe", native_describe, METH_VARARGS, NULL},
     {"set_credentials", native_set_credentials, METH_VARARGS, NULL},
     {"bootstrap", native_bootstrap, METH_VARARGS, NULL},

@@ -128,10 +128,25 @@ var operations = []operation{
 		}
 		return err
 	}, done: each(prefixed("imported-", many), after), undone: each(prefixed("imported-", many), nil)},
+	{name: "scan many", call: func(ctx context.Context, s *store.Store) error {
+		nodes, err := s.ScanMany(ctx, append([]string{"missing"}, many...), true)
+		if err != nil {
+			return err
+		}
+		if len(nodes) != len(many) {
+			return fmt.Errorf("%w: scan many: %d nodes", errWrong, len(nodes))
+		}
+		for i, node := range nodes {
+			if node.ID != many[i] || !bytes.Equal(node.Value, before) {
+				return fmt.Errorf("%w: scan many: %q has %d bytes, %s", errWrong, node.ID, len(node.Value), node.Error)
+			}
+		}
+		return nil
+	}},
 	{name: "scan", call: func(ctx context.Context, s *store.Store) error {
 		seen, next := 0, ""
 		for {
-			nodes, following, err := s.Scan(ctx, next, 1000, true)
+			nodes, following, err := s.Scan(ctx, next, "", 1000, true)
 			if err != nil {
 				return err
 			}

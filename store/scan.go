@@ -21,10 +21,10 @@ type Scanned struct {
 	Value       []byte `json:"-"`           // nil unless asked for, and for a node that cannot be decoded
 }
 
-// Scan reads nodes in the order of their ids, from start (inclusive; "" is the beginning), and tells the id to go on from, "" at the
-// end. An answer holds at most limit nodes and about 4 MB of values, split ones excepted, and may hold none before the end. Nodes that are no longer visible
+// Scan reads nodes in the order of their ids, from start (inclusive; "" is the beginning) to end (exclusive; "" is the table's end), and
+// tells the id to go on from, "" at the end. An answer holds at most limit nodes and about 4 MB of values, split ones excepted, and may hold none before the end. Nodes that are no longer visible
 // are left out.
-func (s *Store) Scan(ctx context.Context, start string, limit int, values bool) (nodes []Scanned, next string, err error) {
+func (s *Store) Scan(ctx context.Context, start, end string, limit int, values bool) (nodes []Scanned, next string, err error) {
 	const operation = "scan"
 	ctx, cancel, err := s.begin(ctx)
 	if err != nil {
@@ -32,7 +32,7 @@ func (s *Store) Scan(ctx context.Context, start string, limit int, values bool) 
 	}
 	defer cancel()
 	request := &tablestore.GetRangeRequest{
-		Table: s.options.Table, Start: tablestore.PrimaryKey{Name: keyName, Value: start}, ColumnsToGet: nodeColumns, Limit: limit,
+		Table: s.options.Table, Start: tablestore.PrimaryKey{Name: keyName, Value: start}, End: end, ColumnsToGet: nodeColumns, Limit: limit,
 	}
 	var rows []tablestore.Row
 	var following *tablestore.PrimaryKey
@@ -46,21 +46,53 @@ func (s *Store) Scan(ctx context.Context, start string, limit int, values bool) 
 	if following != nil {
 		next = following.Value
 	}
+	found := make([]*tablestore.Row, len(rows))
+	for i := range rows {
+		found[i] = &rows[i]
+	}
+	nodes, err = s.scannedAll(ctx, found, values)
+	return nodes, next, s.failed(operation, err)
+}
+
+// ScanMany tells of nodes what a scan does, in the order of their ids here; those that are missing, or no longer visible, are left out.
+func (s *Store) ScanMany(ctx context.Context, ids []string, values bool) ([]Scanned, error) {
+	const operation = "scan_many"
+	ctx, cancel, err := s.begin(ctx)
+	if err != nil {
+		return nil, s.failed(operation, err)
+	}
+	defer cancel()
+	for _, id := range ids {
+		if err := checkID(id); err != nil {
+			return nil, s.failed(operation, err, id)
+		}
+	}
+	unique, _ := distinct(ids)
+	rows, err := s.getRows(ctx, unique)
+	if err != nil {
+		return nil, s.failed(operation, err)
+	}
+	nodes, err := s.scannedAll(ctx, rows, values)
+	return nodes, s.failed(operation, err)
+}
+
+// scannedAll leaves out rows that show no node.
+func (s *Store) scannedAll(ctx context.Context, rows []*tablestore.Row, values bool) ([]Scanned, error) {
 	all := make([]*Scanned, len(rows))
-	err = firstOf(parallel(len(rows), runtime.GOMAXPROCS(0), func(i int) (err error) {
-		all[i], err = s.scanned(ctx, &rows[i], values)
+	err := firstOf(parallel(len(rows), runtime.GOMAXPROCS(0), func(i int) (err error) {
+		all[i], err = s.scanned(ctx, rows[i], values)
 		return err
 	}))
 	if err != nil {
-		return nil, "", s.failed(operation, err)
+		return nil, err
 	}
-	nodes = make([]Scanned, 0, len(all))
+	nodes := make([]Scanned, 0, len(all))
 	for _, node := range all {
 		if node != nil {
 			nodes = append(nodes, *node)
 		}
 	}
-	return nodes, next, nil
+	return nodes, nil
 }
 
 // scanned is nil for a row that shows no node.

@@ -36,7 +36,7 @@ func TestScanTellsEveryNodeInOrder(t *testing.T) {
 	for _, withValues := range []bool{false, true} {
 		seen, last, start := 0, "", ""
 		for {
-			nodes, next, err := s.Scan(t.Context(), start, 50, withValues)
+			nodes, next, err := s.Scan(t.Context(), start, "", 50, withValues)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -80,6 +80,68 @@ func TestScanTellsEveryNodeInOrder(t *testing.T) {
 			t.Errorf("values %v: %d nodes, want %d", withValues, seen, len(values))
 		}
 	}
+}
+
+func TestScanEndsBeforeAnID(t *testing.T) {
+	s, _, _ := newStore(t)
+	for i := range 30 {
+		mustSet(t, s, fmt.Sprintf("%02d", i), text(10))
+	}
+	var seen []string
+	for start := "05"; start != ""; {
+		nodes, next, err := s.Scan(t.Context(), start, "21", 7, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, node := range nodes {
+			seen = append(seen, node.ID)
+		}
+		start = next
+	}
+	if len(seen) != 16 || seen[0] != "05" || seen[15] != "20" {
+		t.Errorf("got %v", seen)
+	}
+}
+
+func TestScanManyTellsOfThoseThatAreThere(t *testing.T) {
+	s, _, c := newStore(t, compression("zstd"))
+	var ids []string
+	for i := range 250 {
+		ids = append(ids, fmt.Sprintf("%03d", 249-i))
+		mustSet(t, s, ids[i], text(100+i))
+	}
+	mustSet(t, s, "large", noise(5_000_000))
+	if err := s.Set(t.Context(), "expired", []byte("value"), time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	c.advance(2 * time.Minute)
+	putRaw(t, s, "damaged", tablestore.Column{Name: columnData, Value: []byte("x")}, tablestore.Column{Name: columnFlags, Value: int64(flagZstd)})
+	asked := append([]string{"missing", "expired", ids[0]}, append(ids, "damaged", "large", "damaged")...)
+	for _, values := range []bool{false, true} {
+		nodes, err := s.ScanMany(t.Context(), asked, values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(nodes) != 252 {
+			t.Fatalf("%d nodes", len(nodes))
+		}
+		for i, node := range nodes {
+			switch {
+			case i == 250:
+				if node.ID != "damaged" || values && node.Error == "" {
+					t.Errorf("the damaged one: %+v", node)
+				}
+			case i == 251:
+				if node.ID != "large" || node.Stored < 5_000_000 || values && !bytes.Equal(node.Value, noise(5_000_000)) {
+					t.Errorf("the large one: %q, %d bytes", node.ID, node.Stored)
+				}
+			case node.ID != ids[i] || node.Size != int64(100+i) || node.Written == 0 || values != bytes.Equal(node.Value, text(100+i)):
+				t.Errorf("%d: %q, %d bytes, written %d", i, node.ID, node.Size, node.Written)
+			}
+		}
+	}
+	_, err := s.ScanMany(t.Context(), []string{"a", ""}, false)
+	failure(t, err, KindInvalidID)
 }
 
 func TestDescribe(t *testing.T) {

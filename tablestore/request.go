@@ -43,7 +43,11 @@ func encodeGetRange(r *GetRangeRequest) ([]byte, error) {
 		start.PrimaryKey[0].Value = plainbuffer.Value{Type: plainbuffer.InfMin}
 	}
 	end := keyRow(r.Start)
-	end.PrimaryKey[0].Value = plainbuffer.Value{Type: plainbuffer.InfMax}
+	if r.End == "" {
+		end.PrimaryKey[0].Value = plainbuffer.Value{Type: plainbuffer.InfMax}
+	} else {
+		end.PrimaryKey[0].Value = plainbuffer.StringValue(r.End)
+	}
 
 	var b []byte
 	b = appendText(b, 1, r.Table)

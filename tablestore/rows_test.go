@@ -312,6 +312,9 @@ func TestRangeOnTheWire(t *testing.T) {
 		t.Errorf("from the beginning: sent %v from %v to %v", sent, start, end)
 	}
 	sent, start, end = ask(GetRangeRequest{Table: "nodestore", Start: key("a"), Limit: 7, TimeRange: &TimeRange{0, 5}, ColumnsToGet: []string{"data"}})
+	if _, _, end := ask(GetRangeRequest{Table: "nodestore", Start: key("a"), End: "b"}); end.Type != plainbuffer.String || string(end.Bytes) != "b" {
+		t.Errorf("up to b: sent %v", end)
+	}
 	if string(start.Bytes) != "a" || end.Type != plainbuffer.InfMax || sent.GetLimit() != 7 || sent.ColumnsToGet[0] != "data" ||
 		sent.TimeRange.GetEndTime() != 5 || sent.TimeRange.SpecificTime != nil {
 		t.Errorf("from a: sent %v from %v to %v", sent, start, end)

@@ -96,10 +96,11 @@ type BatchGetRowRequest struct {
 }
 
 // GetRangeRequest asks for the rows from Start (inclusive; its Value "" means
-// the beginning of the table) to the end of the table.
+// the beginning of the table) to End (exclusive; "" means the end of the table).
 type GetRangeRequest struct {
 	Table        string
 	Start        PrimaryKey
+	End          string
 	ColumnsToGet []string
 	TimeRange    *TimeRange // nil: any time
 	Filter       *Filter    // nil: every row

@@ -85,9 +85,20 @@ def discard_many(
     """Delete nodes that were written at exactly these times and give their number."""
 
 def scan(
-    handle: int, start: str, limit: int, values: bool, project_level: int, client_level: int
+    handle: int,
+    start: str,
+    end: str,
+    limit: int,
+    values: bool,
+    project_level: int,
+    client_level: int,
 ) -> tuple[int, list[bytes | None] | bytes, bytes | None, _Counts]:
     """Give a JSON description of nodes and then their values: see `kvstore.scanned`."""
+
+def scan_many(
+    handle: int, ids: list[str], values: bool, project_level: int, client_level: int
+) -> tuple[int, list[bytes | None] | bytes, bytes | None, _Counts]:
+    """The same for those of the nodes that are there."""
 
 def describe(handle: int, project_level: int, client_level: int) -> _Done:
     """Give a JSON description of the table: see `kvstore.description`."""

@@ -193,20 +193,30 @@ class TablestoreKVStorage:
         return self._client.call("discard_many", [checked_id(id) for id in ids], list(written))
 
     def scan(
-        self, start: str = "", limit: int = 1000, values: bool = False
+        self, start: str = "", limit: int = 1000, values: bool = False, end: str = ""
     ) -> Tuple[List[ScannedNode], Optional[str]]:
-        """Read nodes in the order of their ids.
+        """Read nodes in the order of their ids, which is that of their bytes in UTF-8.
 
         :param start: The id to start from, which is included; "" is the beginning.
         :param limit: Nodes to give at most. Fewer come when they are large, even none.
         :param values: Whether to decode their values.
+        :param end: The id to end at, which is not included; "" is the table's end.
         :returns: The nodes, and the id to go on from, None at the end.
         :raises ValueError: for a limit below 1.
         """
         if limit < 1:
             raise ValueError(f"limit must be at least 1, not {limit}")
         first = checked_id(start) if start else ""
-        return scanned_nodes(self._client.call("scan", first, min(limit, 5000), values))
+        last = checked_id(end) if end else ""
+        return scanned_nodes(self._client.call("scan", first, last, min(limit, 5000), values))
+
+    def scan_many(self, ids: Iterable[str], values: bool = False) -> List[ScannedNode]:
+        """Tell of those of the nodes that are there what `scan` does, in the order of the ids.
+
+        :param values: Whether to decode their values.
+        """
+        wanted = checked_ids(ids)
+        return scanned_nodes(self._client.call("scan_many", wanted, values))[0] if wanted else []
 
     def describe(self) -> TableDescription:
         """Tell what the table is at the moment.

@@ -1,7 +1,8 @@
 """A table of Tablestore as a source: nodes keep their write times and moments of expiry."""
 
+import functools
 import hashlib
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 from ...errors import TablestoreError, TablestoreTimeoutError, TablestoreUnavailableError
 from ...kvstore.tablestore import TablestoreKVStorage
@@ -10,10 +11,15 @@ from .id_list import IDList
 from .source import Page, Part, Sample, SourceError, SourceRow, SourceUnavailableError
 
 _HEX = "0123456789abcdef"
+# Ids are hex digits of hashes, some of them behind one of these.
+_PREFIXES = ("e-g-f:", "i-o:", "p-i-e:")
+_FETCHED_AT_ONCE = 100
 
 
 class TablestoreSource(source.Source):
     """The nodes of a table, all of them or those of a list of ids.
+
+    Its own parts begin with an id and end before another one. A cursor is the id to go on from.
 
     :param store: The table; its `default_ttl` says which nodes have expired.
     """
@@ -47,10 +53,10 @@ class TablestoreSource(source.Source):
     def parts(self, count: int) -> List[Part]:
         if self.ids:
             return self.ids.parts(count)
-        # Ids are hex digits of hashes, but for some with a prefix, which come in the last part.
         digits = 1 if count <= len(_HEX) else 2
-        bounds = [f"{n:0{digits}x}" for n in range(1, len(_HEX) ** digits)]
-        edges: List[Optional[str]] = [None, *bounds, "g", None]
+        bounds = [f"{n:0{digits}x}" for n in range(1, len(_HEX) ** digits)] + ["g"]
+        bounds += [prefix + digit for prefix in _PREFIXES for digit in _HEX]
+        edges: List[Optional[str]] = [None, *sorted(bounds), None]
         return [Part(after, upto) for after, upto in zip(edges, edges[1:])]
 
     def sample(self, rows: int) -> Sample:
@@ -88,38 +94,35 @@ class TablestoreReader(source.Reader):
             ids, cursor = self._source.ids.page(part, cursor, min(max_rows, 100))
             return Page(self.fetch(ids), cursor)
         rows: List[SourceRow] = []
-        after = (part.after if cursor is None else cursor) or ""
-        start: Optional[str] = after
+        start = (part.after if cursor is None else cursor) or ""  # type: Optional[str]
         while start is not None and not rows:
-            nodes, start = self._scan(start, max_rows)
-            for node in nodes:
-                if part.upto is not None and _order(node.id) > _order(part.upto):
-                    start = None
-                    break
-                if node.id != after or not after:
-                    rows.append(self._row(node))
-        if start is None or not rows:
-            return Page(rows, None)
-        return Page(rows, rows[-1].id)
+            # With its end, so that nothing is read of the parts behind a small one.
+            scan = functools.partial(self._source.store.scan, end=part.upto or "")
+            nodes, start = self._asked(functools.partial(scan, start, max_rows, True))
+            rows = [self._row(node) for node in nodes]
+        return Page(rows, start)
 
     def changed(self, rows: List[SourceRow]) -> List[SourceRow]:
-        now = self.fetch([row.id for row in rows])
-        return [new for old, new in zip(rows, now) if new.written != old.written]
+        if not rows:
+            return []
+        ids = [row.id for row in rows]
+        nodes = self._asked(functools.partial(self._source.store.scan_many, ids))
+        written = {node.id: node.written for node in nodes}
+        changed = [row.id for row in rows if written.get(row.id) != row.written]
+        return self.fetch(changed)
 
     def fetch(self, ids: Sequence[str]) -> List[SourceRow]:
         """Read nodes by their ids, in the order of these; GONE where there is none."""
-        found = []
-        for id in ids:
-            nodes, _ = self._scan(id, 1)
-            same = bool(nodes) and nodes[0].id == id
-            found.append(
-                self._row(nodes[0]) if same else SourceRow(id, None, 0, trouble=source.GONE)
-            )
-        return found
+        found: Dict[str, SourceRow] = {}
+        for at in range(0, len(ids), _FETCHED_AT_ONCE):
+            wanted = ids[at : at + _FETCHED_AT_ONCE]
+            nodes = self._asked(functools.partial(self._source.store.scan_many, wanted, True))
+            found.update((node.id, self._row(node)) for node in nodes)
+        return [found.get(id) or SourceRow(id, None, 0, trouble=source.GONE) for id in ids]
 
-    def _scan(self, start: str, limit: int) -> Any:
+    def _asked(self, ask: Callable[[], Any]) -> Any:
         try:
-            return self._source.store.scan(start, limit, values=True)
+            return ask()
         except (TablestoreUnavailableError, TablestoreTimeoutError) as error:
             raise SourceUnavailableError(f"the source: {error}") from error
         except TablestoreError as error:
@@ -131,7 +134,3 @@ class TablestoreReader(source.Reader):
                 node.id, None, node.written, trouble=source.UNREADABLE, detail=node.error
             )
         return SourceRow(node.id, node.value, node.written, node.expires)
-
-
-def _order(id: str) -> bytes:
-    return id.encode("utf-8")
