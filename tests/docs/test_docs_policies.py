@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import re
+import uuid
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -102,6 +103,58 @@ def test_moving_and_looking(make_store, new_id, sent):
     store.cleanup(datetime(2025, 12, 1, tzinfo=timezone.utc))
 
     assert sent() == allowed("move-and-look.json")
+
+
+def test_commands_that_move_need_what_their_help_says(server, make_store, caplog, tmp_path):
+    stores = [make_store(table="t_" + uuid.uuid4().hex, compression="zstd") for _ in range(2)]
+    for store in stores:
+        store.bootstrap(automatic_expiry=False)
+    noise = os.urandom(LARGE)
+    # In the source a row is newer than in the target, so that all kinds of requests are needed.
+    for store, written in zip(stores, (1_750_000_000_000, 1_700_000_000_000)):
+        nodes = [ImportedNode("one", b"{}", written), ImportedNode("large", noise, written)]
+        assert store.import_many(nodes) == ["written"] * 2
+
+    def done(store, logger, *arguments):
+        options = tmp_path / (logger + ".json")
+        parameters = {"table": store.table_name, "logger_name": logger}
+        options.write_text(json.dumps(server.client_options(**parameters)))
+        caplog.clear()
+        for name in ("old-table", "new-table"):
+            caplog.set_level(logging.DEBUG, logger=name)
+        done = CliRunner().invoke(main, ["--options", str(options), *arguments])
+        assert done.exit_code == 0, done.output
+        records = [record for record in caplog.records if record.name.endswith("-table")]
+        return [
+            {record.getMessage().split()[0] for record in records if record.name == name}
+            for name in ("old-table", "new-table")
+        ]
+
+    old, new = stores
+    nodes = str(tmp_path / "nodes.jsonl")
+    assert done(old, "old-table", "export", nodes)[0] == _named("export")
+    assert done(new, "new-table", "import", nodes)[1] == _named("import")
+    for store, written in ((old, 1_755_000_000_000), (old, 1_760_000_000_000)):
+        store.import_many(
+            [ImportedNode("one", b"{}", written), ImportedNode("large", noise, written)]
+        )
+    source = server.client_options(table=old.table_name, logger_name="old-table")
+    from_table = ["--source", "sentry_tablestore.nodestore.backend.TablestoreNodeStorage"]
+    from_table += ["--source-options", json.dumps(source)]
+    checkpoint = ["--checkpoint", str(tmp_path / "checkpoint")]
+    read, written = done(new, "new-table", "migrate", *from_table, *checkpoint)
+    assert written == _named("migrate", 0)
+    assert read == _named("migrate", 1)
+    read, compared = done(new, "new-table", "verify", *from_table)
+    assert compared <= _named("verify", 0)
+    for store in stores:
+        store.destroy()
+
+
+def _named(command, clause=0):
+    """Give the operations that a command's help names, in one clause of its sentence."""
+    said = CliRunner().invoke(main, [command, "--help"]).output.partition("Needs")[2]
+    return set(re.findall(r"ots:([A-Z][A-Za-z]+)", said.split(";")[clause]))
 
 
 def test_check(server, table, sent, tmp_path):

@@ -45,7 +45,7 @@ def import_(
     same rules; this needs Sentry's settings, and no table of Tablestore.
 
     FILE is read twice: it is checked to its end before anything is written. Of stdin this shows
-    only at the end. Needs ots:BatchWriteRow, ots:PutRow, ots:UpdateRow and ots:GetRow.
+    only at the end. Needs ots:BatchWriteRow, ots:BatchGetRow, ots:GetRow and ots:UpdateRow.
     """
     pace = Pace("imported")
     try:

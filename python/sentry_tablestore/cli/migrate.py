@@ -103,8 +103,8 @@ def migrate(
     for, --patience long. Ctrl-C ends within a second, and the next run goes on. When every row is
     done, the next run tries the failed ones again. The exit status is 0 only if nothing failed.
 
-    Needs ots:DescribeTable, ots:BatchWriteRow, ots:BatchGetRow, ots:GetRow, ots:UpdateRow and
-    ots:DeleteRow.
+    Needs ots:DescribeTable, ots:BatchWriteRow, ots:BatchGetRow, ots:GetRow and ots:UpdateRow; for
+    a table as the source ots:DescribeTable, ots:GetRange, ots:BatchGetRow and ots:GetRow there.
     """
     waits = timespan("--patience", patience).total_seconds()
     if checkpoint == _IN_TABLE and chosen.path != DJANGO:
