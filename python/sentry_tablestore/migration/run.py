@@ -24,6 +24,8 @@ _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 20.0
 _RETRIED_AT_ONCE = 500
 _TICK = 0.1
+# Of the second that a person waits after Ctrl-C; the rest is for the checkpoint and the report.
+_FAREWELL = 0.3
 
 
 class Status(NamedTuple):
@@ -140,12 +142,13 @@ class Migration:
             self._cancel()
 
     def _cancel(self) -> None:
-        """Have workers give up what they are at, and wait for them half a second."""
+        """Have workers give up what they are at, and wait for them a moment."""
+        end = time.monotonic() + _FAREWELL
         with self._lock:
             readers = list(self._readers)
+        # To cancel is a call of its own over the network, which may not answer either.
         for reader in readers:
-            reader.cancel()
-        end = time.monotonic() + 0.5
+            threading.Thread(target=reader.cancel, daemon=True).start()
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))
 
