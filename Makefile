@@ -83,8 +83,9 @@ chaos: build ## the same with every error code and outages of 30 s, then CHAOS_S
 crash: ## kill tablestore-local a few hundred times under load and look for lost writes
 	TABLESTORE_CRASH_KILLS=250 $(GO) test ./local -run 'TestKill$$' -v
 
-bench: build ## time and CPU beside the Python SDK and bare HTTP
-	$(PY) bench/bench.py
+BENCH ?=
+bench: build ## calls a second and CPU beside the SDKs and bare HTTP, some minutes for each of BENCH="calls sizes interpreters latency"
+	$(PY) bench/bench.py $(BENCH)
 
 BENCH_ROWS ?= 1000000
 BENCH_ROUNDS ?= 5

@@ -1,9 +1,10 @@
 """The process of one contestant: takes commands as lines of JSON and answers each with a line.
 
 It holds that contestant and nothing else, so that its CPU time is the contestant's: the threads of
-Python and of Go.
+Python and of Go. Those written in Go have peers/ instead.
 """
 
+import functools
 import hashlib
 import itertools
 import json
@@ -16,7 +17,6 @@ import traceback
 from typing import Any, Callable, Dict, Iterator, List, Sequence, Tuple
 
 import contestants
-from events import make_events
 
 _Calls = Iterator[Tuple[Any, ...]]
 
@@ -32,92 +32,66 @@ class Client:
     :ivar ids: Ids of the nodes that are in the table, as long as `events`.
     """
 
-    def __init__(self, service: Dict[str, str], contestant: str, size: int, count: int) -> None:
+    def __init__(self, service: Dict[str, str], contestant: str, events: str) -> None:
         self.contestant = contestants.CONTESTANTS[contestant](service)
-        self.events = make_events(size, count)
-        self.ids = node_ids("kept", count)
+        with open(events, "rb") as file:
+            self.events = file.read().splitlines()
+        self.ids = node_ids("kept", len(self.events))
+        self.absent = node_ids("absent", 10_000)
 
     def fill(self) -> None:
         """Make the table and write the events into it; for the package only."""
         self.contestant.store.bootstrap(automatic_expiry=False)
         self.contestant.store.set_many(zip(self.ids, self.events))
 
-    def doom(self, name: str, requests: int) -> None:
-        """Write the nodes that `delete_many` of the same name and number of requests deletes."""
-        ids = node_ids(name, requests * contestants.DELETED_AT_ONCE)
-        events = itertools.cycle(self.events)
-        for at in range(0, len(ids), contestants.DELETED_AT_ONCE):
-            chunk = ids[at : at + contestants.DELETED_AT_ONCE]
-            self.contestant.store.set_many(zip(chunk, events))
-
     def check(self) -> None:
-        """Make sure that reads give what was written, and that deleting works."""
+        """Make sure that reads give what was written, and that the others succeed."""
         batch = self.ids[: contestants.READ_AT_ONCE]
         assert self.contestant.get(self.ids[0]) == self.events[0]
         assert list(self.contestant.get_many(batch)) == list(zip(batch, self.events))
         self.contestant.set("written", self.events[1])
-        assert self.contestant.get("written") == self.events[1]
-        self.contestant.delete_many(["written"])
-        assert self.contestant.get("written") is None
+        self.contestant.delete_many(self.absent[: contestants.DELETED_AT_ONCE])
 
-    def record(self) -> Dict[str, Any]:
-        """Tell what each operation of the SDK sends and how much it is answered."""
-        record = self.contestant.record
-        return {
-            "get": record(lambda: self.contestant.get(self.ids[0])),
-            "set": record(lambda: self.contestant.set(self.ids[0], self.events[0])),
-            "get_many": record(lambda: self.contestant.get_many(self._batch(0))),
-            "delete_many": record(
-                lambda: self.contestant.delete_many(
-                    node_ids("nothing", contestants.DELETED_AT_ONCE)
-                )
-            ),
-        }
+    def record(self, operations: List[Tuple[str, int]]) -> Dict[str, Any]:
+        """Tell what operations send and how they are answered; of the SDK, in one request each."""
+        recorded = {}
+        for operation, many in operations:
+            arguments = next(getattr(self, f"_{operation}_calls")(0, many))
+            call = functools.partial(getattr(self.contestant, operation), *arguments)
+            recorded[f"{operation} {many}"] = self.contestant.record(call)
+        return recorded
 
-    def repeat(self, exchanges: Dict[str, Any]) -> None:
-        """Give the bare exchange what `record` told."""
-        self.contestant.repeat(exchanges)
-
-    def measure(self, operation: str, threads: int, seconds: float) -> Dict[str, float]:
+    def measure(self, operation: str, many: int, threads: int, seconds: float) -> Dict[str, float]:
         """Make calls of an operation in each thread until the time is over.
 
+        :param many: Ids of a call.
         :returns: `calls` in `wall` seconds and `cpu` seconds of this process.
         """
-        calls = [getattr(self, f"_{operation}_calls")(thread) for thread in range(threads)]
+        calls = [getattr(self, f"_{operation}_calls")(thread, many) for thread in range(threads)]
         return _run(getattr(self.contestant, operation), calls, seconds)
 
-    def delete(self, name: str, requests: int, threads: int) -> Dict[str, float]:
-        """Delete what `doom` wrote, as `measure` does for other operations."""
-        ids = node_ids(name, requests * contestants.DELETED_AT_ONCE)
-        chunks = [
-            (ids[at : at + contestants.DELETED_AT_ONCE],)
-            for at in range(0, len(ids), contestants.DELETED_AT_ONCE)
-        ]
-        calls = [iter(chunks[thread::threads]) for thread in range(threads)]
-        return _run(self.contestant.delete_many, calls, float("inf"))
-
-    def _get_calls(self, thread: int) -> _Calls:
+    def _get_calls(self, thread: int, many: int) -> _Calls:
         ids = [(id,) for id in self.ids]
         random.Random(thread).shuffle(ids)
         return itertools.cycle(ids)
 
-    def _get_many_calls(self, thread: int) -> _Calls:
-        return itertools.cycle([(self._batch(thread + i),) for i in range(10)])
+    def _get_many_calls(self, thread: int, many: int) -> _Calls:
+        return itertools.cycle([(self._batch(thread + i, many),) for i in range(10)])
 
-    def _set_calls(self, thread: int) -> _Calls:
+    def _set_calls(self, thread: int, many: int) -> _Calls:
         # Sentry writes an event once, so each call has an id of its own.
         chance = random.Random()
         events = self.events[thread:] + self.events[:thread]
         return ((f"{chance.getrandbits(128):032x}", event) for event in itertools.cycle(events))
 
-    def _delete_many_calls(self, thread: int) -> _Calls:
-        # Only for the bare exchange, which deletes nothing: see delete for the others.
-        return itertools.cycle([()])
+    def _delete_many_calls(self, thread: int, many: int) -> _Calls:
+        # What is not there: to a client that is the same.
+        return itertools.repeat((self.absent[:many],))
 
-    def _batch(self, shift: int) -> Sequence[str]:
+    def _batch(self, shift: int, many: int) -> Sequence[str]:
         ids = list(self.ids)
-        random.Random(shift).shuffle(ids)
-        return ids[: contestants.READ_AT_ONCE]
+        random.Random(shift % 10).shuffle(ids)
+        return ids[:many]
 
 
 def _run(function: Callable[..., Any], calls: Sequence[_Calls], seconds: float) -> Dict[str, float]:

@@ -1,16 +1,20 @@
-"""The contestants: three ways to the same rows. Each lives alone in a process, see client.py."""
+"""The contestants in Python: two ways to the same rows.
+
+Each lives alone in a process, see client.py.
+"""
 
 import base64
 import logging
-from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, Optional, Sequence, Tuple
 
 TABLE = "nodestore"
+# What the service takes in one request.
 DELETED_AT_ONCE = 200
 READ_AT_ONCE = 100
 
 
 class Contestant:
-    """What all can do."""
+    """What both can do."""
 
     def get(self, id: str) -> Optional[bytes]:
         """Read a node."""
@@ -21,11 +25,11 @@ class Contestant:
         raise NotImplementedError
 
     def get_many(self, ids: Sequence[str]) -> Iterable[Tuple[str, bytes]]:
-        """Read READ_AT_ONCE nodes."""
+        """Read nodes."""
         raise NotImplementedError
 
     def delete_many(self, ids: Sequence[str]) -> None:
-        """Delete DELETED_AT_ONCE nodes."""
+        """Delete nodes."""
         raise NotImplementedError
 
 
@@ -51,7 +55,8 @@ class Package(Contestant):
 
 
 class PythonSDK(Contestant):
-    """The predecessor's calls: `tablestore` 6.4.8 in the shape of sentry-tablestore 1.0.0b2.
+    """The predecessor's calls: `tablestore` 6.4.8 in the shape of sentry-tablestore 1.0.0b2, which
+    makes batches one after the other.
 
     Its logger is at WARNING: at its default the SDK writes every request as text for nobody.
     """
@@ -90,29 +95,32 @@ class PythonSDK(Contestant):
         self.client.put_row(TABLE, self.sdk.Row([("id", id)], columns))
 
     def get_many(self, ids: Sequence[str]) -> Iterable[Tuple[str, bytes]]:
-        """Read the rows in one request."""
-        request = self.sdk.BatchGetRowRequest()
-        keys = [[("id", id)] for id in ids]
-        request.add(self.sdk.TableInBatchGetRowItem(TABLE, keys, max_version=1))
-        response = self.client.batch_get_row(request)
+        """Read the rows."""
         found = []
-        for id, item in zip(ids, response.get_result_by_table(TABLE)):
-            if not item.is_ok:
-                raise RuntimeError(item.error_message)
-            value = self._decode(item.row)
-            if value is not None:
-                found.append((id, value))
+        for chunk in _chunks(ids, READ_AT_ONCE):
+            request = self.sdk.BatchGetRowRequest()
+            keys = [[("id", id)] for id in chunk]
+            request.add(self.sdk.TableInBatchGetRowItem(TABLE, keys, max_version=1))
+            response = self.client.batch_get_row(request)
+            for id, item in zip(chunk, response.get_result_by_table(TABLE)):
+                if not item.is_ok:
+                    raise RuntimeError(item.error_message)
+                value = self._decode(item.row)
+                if value is not None:
+                    found.append((id, value))
         return found
 
     def delete_many(self, ids: Sequence[str]) -> None:
-        """Delete the rows in one request."""
+        """Delete the rows."""
         condition = self.sdk.Condition(self.sdk.RowExistenceExpectation.IGNORE)
-        items = [self.sdk.DeleteRowItem(self.sdk.Row([("id", id)], None), condition) for id in ids]
-        request = self.sdk.BatchWriteRowRequest()
-        request.add(self.sdk.TableInBatchWriteRowItem(TABLE, items))
-        failed = self.client.batch_write_row(request).get_failed_of_delete()
-        if failed:
-            raise RuntimeError(failed[0].error_message)
+        for chunk in _chunks(ids, DELETED_AT_ONCE):
+            rows = [self.sdk.Row([("id", id)], None) for id in chunk]
+            request = self.sdk.BatchWriteRowRequest()
+            items = [self.sdk.DeleteRowItem(row, condition) for row in rows]
+            request.add(self.sdk.TableInBatchWriteRowItem(TABLE, items))
+            failed = self.client.batch_write_row(request).get_failed_of_delete()
+            if failed:
+                raise RuntimeError(failed[0].error_message)
 
     def _decode(self, row: Any) -> Optional[bytes]:
         if row is None:
@@ -124,12 +132,13 @@ class PythonSDK(Contestant):
         return value
 
     def record(self, call: Callable[[], Any]) -> Dict[str, Any]:
-        """Make a call and tell what went over the wire, for the bare exchange to repeat."""
+        """Make a call of one request and tell what went over the wire, for the bare exchange."""
         connection = self.client.connection
         exchange: Dict[str, Any] = {}
 
         def send_receive(path: str, headers: Dict[str, str], body: bytes) -> Any:
             answer = type(connection).send_receive(connection, path, headers, body)
+            exchange["path"] = path
             exchange["headers"] = {str(name): _text(headers[name]) for name in headers}
             exchange["body"] = base64.b64encode(body).decode()
             exchange["answered"] = len(answer[3])
@@ -143,32 +152,9 @@ class PythonSDK(Contestant):
         return exchange
 
 
-class BareHTTP(Contestant):
-    """A keep-alive exchange of the SDK's bytes through urllib3, with nothing done to them."""
-
-    def __init__(self, service: Dict[str, str]) -> None:
-        import urllib3
-
-        self.end_point = service["answers"]
-        self.pool = urllib3.PoolManager(maxsize=50, block=True)
-
-    def repeat(self, exchanges: Dict[str, Dict[str, Any]]) -> None:
-        """Take over what PythonSDK.record told of each operation."""
-        for operation, exchange in exchanges.items():
-            setattr(self, operation, self._exchange(exchange))
-
-    def _exchange(self, exchange: Dict[str, Any]) -> Callable[..., bytes]:
-        url = "{}/{}".format(self.end_point, exchange["answered"])
-        headers = exchange["headers"]
-        body = base64.b64decode(exchange["body"])
-
-        def post(*_: Any) -> bytes:
-            response = self.pool.urlopen("POST", url, body=body, headers=headers, redirect=False)
-            if response.status != 200 or len(response.data) != exchange["answered"]:
-                raise RuntimeError(f"status {response.status}, {len(response.data)} bytes")
-            return response.data
-
-        return post
+def _chunks(all: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    for at in range(0, len(all), size):
+        yield all[at : at + size]
 
 
 def _text(header: Any) -> str:
@@ -178,6 +164,4 @@ def _text(header: Any) -> str:
 CONTESTANTS: Dict[str, Callable[[Dict[str, str]], Contestant]] = {
     "package": Package,
     "sdk": PythonSDK,
-    "http": BareHTTP,
 }
-NAMES: List[str] = list(CONTESTANTS)

@@ -1,4 +1,4 @@
-"""The Python environment of the clients: CPython 3.11 with the Python SDK, cached in `.cache`."""
+"""The Python environments of the clients: interpreters with the Python SDK, cached in `.cache`."""
 
 import os
 import shutil
@@ -7,56 +7,62 @@ import sys
 from pathlib import Path
 from typing import Iterator
 
-VERSION = "3.11"
 BENCH = Path(__file__).resolve().parent
 ROOT = BENCH.parent
-HOME = ROOT / ".cache" / f"bench-{VERSION}"
-PYTHON = HOME / "bin" / "python"
-REQUIREMENTS = BENCH / "requirements.txt"
 
 
 class NoEnvironmentError(Exception):
     """The environment cannot be made."""
 
 
-def ensure() -> Path:
+def requirements(version: str) -> Path:
+    """Give the file of the packages for an interpreter, such as `3.11`."""
+    return BENCH / f"requirements-{version}.txt"
+
+
+def ensure(version: str) -> Path:
     """Make the environment, or find the one that was made from the same requirements.
 
+    :param version: Of CPython, such as `3.11`.
     :returns: Its interpreter.
-    :raises NoEnvironmentError: where there is no CPython 3.11 or a package cannot be installed.
+    :raises NoEnvironmentError: where there is no such CPython or a package cannot be installed.
     """
-    wanted = REQUIREMENTS.read_text()
-    ready = HOME / ".ready"
+    home = ROOT / ".cache" / f"bench-{version}"
+    python = home / "bin" / "python"
+    wanted = requirements(version).read_text()
+    ready = home / ".ready"
     if ready.exists() and ready.read_text() == wanted:
-        return PYTHON
-    print(f"making the environment {HOME.relative_to(ROOT)} …", file=sys.stderr)
-    for candidate in _candidates():
-        shutil.rmtree(HOME, ignore_errors=True)
+        return python
+    print(f"making the environment {home.relative_to(ROOT)} …", file=sys.stderr)
+    for candidate in _candidates(version):
+        shutil.rmtree(home, ignore_errors=True)
         # Debian's interpreter may lack the module that makes environments.
-        if _succeeds(str(candidate), "-m", "venv", str(HOME)):
+        if _succeeds(str(candidate), "-m", "venv", str(home)):
             break
     else:
         raise NoEnvironmentError(
-            f"no CPython {VERSION} that can make environments: none runs this, "
+            f"no CPython {version} that can make environments: none runs this, "
             "none is on PATH or in pyenv"
         )
-    command = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    if subprocess.run([*command, "-r", str(REQUIREMENTS)]).returncode:
-        raise NoEnvironmentError(f"the packages of {REQUIREMENTS} could not be installed")
+    command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    if subprocess.run([*command, "-r", str(requirements(version))]).returncode:
+        raise NoEnvironmentError(
+            f"the packages of {requirements(version).relative_to(ROOT)} could not be installed"
+        )
     ready.write_text(wanted)
-    return PYTHON
+    return python
 
 
-def _candidates() -> Iterator[Path]:
-    if "%d.%d" % sys.version_info[:2] == VERSION:
+def _candidates(version: str) -> Iterator[Path]:
+    if "%d.%d" % sys.version_info[:2] == version:
         yield Path(sys.executable)
     for folder in os.get_exec_path():
-        candidate = Path(folder, f"python{VERSION}")
+        candidate = Path(folder, f"python{version}")
         if candidate.exists() and _succeeds(str(candidate), "-c", ""):
             yield candidate
     pyenv = os.environ.get("PYENV_ROOT")
     if pyenv:
-        yield from sorted(Path(pyenv, "versions").glob(f"{VERSION}.*/bin/python{VERSION}"))
+        yield from sorted(Path(pyenv, "versions").glob(f"{version}.*/bin/python{version}"))
 
 
 def _succeeds(*command: str) -> bool:

@@ -13,6 +13,7 @@ from environment import BENCH, ROOT
 
 _SERVER = ROOT / "build" / "tablestore-local"
 _ANSWERS = ROOT / "build" / "bench-answers"
+PEERS = ROOT / "build" / "bench-peers"
 
 
 class ProgramError(Exception):
@@ -49,12 +50,25 @@ def tablestore_local() -> Iterator[Service]:
         yield Service(end_point, access_key_secret=key.access_key_secret)
 
 
-@contextlib.contextmanager
-def answers() -> Iterator[str]:
-    """Run the server that answers as many bytes as it is asked for; give where it listens."""
+def build() -> None:
+    """Build the programs that only benchmarks need.
+
+    :raises ProgramError: when that fails; the compiler has said why.
+    """
     go = os.environ.get("GO", "go")
-    subprocess.run([go, "build", "-o", str(_ANSWERS), "./bench/answers"], cwd=ROOT, check=True)
-    with _serving([str(_ANSWERS)], dict(os.environ)) as end_point:
+    for target, package in ((_ANSWERS, "./bench/answers"), (PEERS, "./bench/peers")):
+        if subprocess.run([go, "build", "-o", str(target), package], cwd=ROOT).returncode:
+            raise ProgramError(f"{package} could not be built")
+
+
+@contextlib.contextmanager
+def answers(service: str, latency: int) -> Iterator[str]:
+    """Run the server that gives the answers of the service again; give where it listens.
+
+    :param latency: Milliseconds that it holds each back.
+    """
+    command = [str(_ANSWERS), "-service", service, "-latency", f"{latency}ms"]
+    with _serving(command, dict(os.environ)) as end_point:
         yield end_point
 
 
@@ -80,7 +94,9 @@ def busy_cores() -> Iterator[None]:
 @contextlib.contextmanager
 def _serving(command: List[str], environment: dict) -> Iterator[str]:
     """Run a server that prints a line that ends with its address when it is ready."""
-    program = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True)
+    program = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, text=True
+    )
     assert program.stdout is not None
     try:
         line = program.stdout.readline()
