@@ -12,7 +12,7 @@ GO_PACKAGES := . ./bench/... ./call/... ./cmd/... ./cpython/... ./local/... ./pr
 # cgo needs Python.h; -O2 is cgo's own default, which setting the variable would drop.
 export CGO_CFLAGS := -O2 -I$(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_paths()["include"])')
 
-.PHONY: help build wheel wheels sdist demo test test-python lint security race matrix fuzz test-sdks chaos crash bench bench-server clean
+.PHONY: help build wheel wheels sdist demo test test-python lint security race matrix fuzz test-sdks chaos crash bench bench-server profile clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -92,6 +92,9 @@ BENCH_ROUNDS ?= 5
 BENCH_SECONDS ?= 5
 bench-server: build ## tablestore-local on this disk: synced writes, and BENCH_ROWS rows, written down in docs/results/server.md
 	$(GO) run ./bench/server -rows $(BENCH_ROWS) -rounds $(BENCH_ROUNDS) -seconds $(BENCH_SECONDS) -save docs/results/server.md
+
+profile: build ## where the CPU of a client goes, by perf
+	$(PY) bench/profiling.py
 
 clean: ## remove what was built; the environments in .cache stay
 	rm -rf build dist python/sentry_tablestore/*.so python/*.egg-info

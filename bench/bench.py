@@ -6,15 +6,11 @@ and on what else runs there. README.md says who they are.
 """
 
 import argparse
-import datetime
-import os
-import platform
-import re
-import subprocess
 import sys
-from typing import Iterator, List, Sequence
+from typing import Iterator, Sequence
 
 import environment
+import machine
 import programs
 import report
 from clients import ClientError, clients
@@ -78,46 +74,6 @@ def here(versions: Sequence[str]) -> Iterator[str]:
             print(f"bench: not run: {error}", file=sys.stderr)
 
 
-def described(part: Part, pythons: Sequence[str], rounds: int, seconds: float) -> List[str]:
-    """Describe what the figures depend on."""
-    with open("/proc/cpuinfo") as file:
-        names = re.findall(r"^model name\s*:\s*(.+)$", file.read(), re.MULTILINE)
-    with open("/proc/meminfo") as file:
-        kilobytes = int(file.readline().split()[1])
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True
-    )
-    now = datetime.datetime.now(datetime.timezone.utc)
-    lines = [
-        f"command: `python {' '.join(['bench/bench.py', *sys.argv[1:]])}`, {rounds} rounds of "
-        f"{seconds} s for each figure",
-        f"{now:%Y-%m-%d %H:%M} UTC, commit {commit.stdout.strip() or 'unknown'}",
-        f"machine: {names[0] if names else platform.machine()}, "
-        f"{len(os.sched_getaffinity(0))} cores, shared by client and service, "
-        f"{kilobytes / 2**20:.0f} GiB, Linux {platform.release().split('-')[0]}, "
-        f"load {os.getloadavg()[0]:.1f} before",
-        "versions: " + ", ".join(_versions(pythons)),
-    ]
-    missing = [version for version in part.pythons if version not in pythons]
-    if missing:
-        lines.append("not run, for want of an interpreter: CPython " + ", ".join(missing))
-    return lines
-
-
-def _versions(pythons: Sequence[str]) -> Iterator[str]:
-    for python in pythons:
-        told = subprocess.check_output([str(environment.ensure(python)), "--version"], text=True)
-        yield "CPython " + told.split()[1]
-    for line in environment.requirements(pythons[-1]).read_text().splitlines():
-        if re.match("(tablestore|zstandard|protobuf|urllib3)==", line):
-            yield line.replace("==", " ")
-    go = os.environ.get("GO", "go")
-    yield "Go " + subprocess.check_output([go, "env", "GOVERSION"], text=True).strip()[2:]
-    module = "github.com/aliyun/aliyun-tablestore-go-sdk"
-    listed = [go, "list", "-m", "-f", "{{.Version}}", module]
-    yield "Go SDK " + subprocess.check_output(listed, cwd=ROOT, text=True).strip()
-
-
 def run(name: str, rounds: int, seconds: float, saved: bool) -> None:
     """Measure a part and print it."""
     part = PARTS[name]
@@ -125,7 +81,11 @@ def run(name: str, rounds: int, seconds: float, saved: bool) -> None:
     if not pythons:
         return
     seconds = seconds or part.seconds
-    lines = described(part, pythons, rounds, seconds)
+    lines = machine.described(pythons)
+    lines[0] += f", {rounds} rounds of {seconds} s for each figure"
+    missing = [version for version in part.pythons if version not in pythons]
+    if missing:
+        lines.append("not run, for want of an interpreter: CPython " + ", ".join(missing))
     with programs.busy_cores():
         results = measure(part, pythons, rounds, seconds)
     section = report.text(part, lines, results)

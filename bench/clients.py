@@ -20,15 +20,23 @@ class ClientError(Exception):
 
 
 class Client:
-    """A contestant's process: see client.py and peers/."""
+    """A contestant's process: see client.py and peers/.
+
+    :param package: The folder that this package is imported from.
+    """
 
     def __init__(
-        self, command: Sequence[str], contestant: str, service: Dict[str, str], events: str
+        self,
+        command: Sequence[str],
+        contestant: str,
+        service: Dict[str, str],
+        events: str,
+        package: Path,
     ) -> None:
         environ = dict(os.environ)
         environ.pop("PYTHONPATH", None)
         if contestant == PACKAGE:
-            environ["PYTHONPATH"] = str(ROOT / "python")
+            environ["PYTHONPATH"] = str(package)
         self._contestant = contestant
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environ, text=True
@@ -70,7 +78,12 @@ class Client:
 
 @contextlib.contextmanager
 def clients(
-    python: Path, contestants: Sequence[str], size: int, nodes: int, latency: int
+    python: Path,
+    contestants: Sequence[str],
+    size: int,
+    nodes: int,
+    latency: int,
+    package: Path = ROOT / "python",
 ) -> Iterator[Dict[str, Client]]:
     """Start a service and the contestants' processes, with a table full of events of this size.
 
@@ -89,7 +102,7 @@ def clients(
             if contestant in PEERS:
                 command = [str(programs.PEERS)]
             known = {**vars(service), "end_point": end_point}
-            client = Client(command, contestant, known, file)
+            client = Client(command, contestant, known, file, package)
             stack.callback(client.stop)
             return client
 
