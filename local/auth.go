@@ -18,43 +18,48 @@ type keyV4 struct {
 	key          *signature.Key
 }
 
-// authenticate checks the headers of a request: all there, made for this instance and with its key, signed right, of now, and of this
-// body. Answers to requests that fail on identity or signature are not signed; Python's client expects just that.
-func (s *Server) authenticate(c *call, h http.Header, body []byte) error {
+// authenticate checks the headers of a request: all there, made for this instance and with its key, signed right, and of now. It
+// returns the key, with which the answer is to be signed once the body has been found to be the one of the headers. Answers to
+// requests that fail on identity or signature are not signed; Python's client expects just that.
+func (s *Server) authenticate(c *call, h http.Header) (*signature.Key, error) {
 	for _, name := range []string{headerAPIVersion, headerDate, headerAccessKeyID, headerInstance, headerContentMD5} {
 		if signature.Get(h, name) == "" {
-			return invalid("Missing header: '%s'.", name)
+			return nil, invalid("Missing header: '%s'.", name)
 		}
 	}
 	if v := signature.Get(h, headerAPIVersion); v != apiVersion {
-		return invalid("Invalid API version: '%s'.", v)
+		return nil, invalid("Invalid API version: '%s'.", v)
 	}
 	if !hmac.Equal([]byte(signature.Get(h, headerAccessKeyID)), []byte(s.options.AccessKeyID)) {
-		return fail(errorcode.AuthFailed, "The AccessKeyID does not exist.")
+		return nil, fail(errorcode.AuthFailed, "The AccessKeyID does not exist.")
 	}
 	key, err := s.keyFor(h)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if !key.VerifyRequest(c.operation, h) {
-		return fail(errorcode.AuthFailed, "Signature mismatch.")
+		return nil, fail(errorcode.AuthFailed, "Signature mismatch.")
 	}
 	if !strings.EqualFold(signature.Get(h, headerInstance), s.options.Instance) {
-		return fail(errorcode.AuthFailed, "The instance is not found.")
+		return nil, fail(errorcode.AuthFailed, "The instance is not found.")
 	}
 	date := signature.Get(h, headerDate)
 	sent, err := parseDate(date)
 	if err != nil {
-		return invalid("Invalid date format: %s.", date)
+		return nil, invalid("Invalid date format: %s.", date)
 	}
 	if skew := s.options.ClockSkew; skew >= 0 && c.time.Sub(sent).Abs() > skew {
-		return fail(errorcode.AuthFailed, "Mismatch between system time and x-ots-date: %s.", date)
+		return nil, fail(errorcode.AuthFailed, "Mismatch between system time and x-ots-date: %s.", date)
 	}
+	return key, nil
+}
+
+// checkBody makes sure that the body is the one that the headers, and so the signature, speak of.
+func checkBody(h http.Header, body []byte) error {
 	sum := md5.Sum(body) //nolint:gosec // as above
 	if signature.Get(h, headerContentMD5) != base64.StdEncoding.EncodeToString(sum[:]) {
 		return fail(errorcode.AuthFailed, "Mismatch between MD5 value of request body and x-ots-contentmd5 in header.")
 	}
-	c.key = key
 	return nil
 }
 

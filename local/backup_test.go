@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -364,4 +365,25 @@ func TestKilledBackup(t *testing.T) {
 	}
 	eventually(t, "the server removed the checkpoints", func() bool { return len(entries(t, filepath.Join(s.options.Dir, checkpointsName))) == 0 })
 	s.must(t, "PutRow", putRequest(idKey("after"), cell("x", 1)))
+}
+
+// A list of files must not lead out of the folder, neither to read nor to write nor to remove.
+func TestRestoreRefusesNamesThatLeadElsewhere(t *testing.T) {
+	backup := t.TempDir()
+	for _, name := range []string{"..", ".", "", "../x", "/etc/passwd", "sub/x", "a/../../x", lockName, restoringName} {
+		list, err := json.Marshal(&BackupInfo{Format: backupFormat, Files: []BackupFile{{Name: name}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(backup, backupList), list, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		dir := filepath.Join(t.TempDir(), "data")
+		if _, err := Restore(t.Context(), backup, dir); err == nil || !strings.Contains(err.Error(), "names the file") {
+			t.Errorf("%q: %v", name, err)
+		}
+		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%q: there is a folder: %v", name, err)
+		}
+	}
 }

@@ -253,6 +253,11 @@ func (f *Fault) writeBroken(c *call, w http.ResponseWriter, _ *http.Request) boo
 //	DELETE /_faults                        removes them
 //	POST   /_clock   {"advance_ms": 60000} moves the clock; the answer tells how far it is from the real one
 func (s *Server) serveAdmin(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Origin") != "" {
+		// Every page that is open on this machine can reach a loopback address through its browser, which says so.
+		http.Error(w, "not from a browser", http.StatusForbidden)
+		return
+	}
 	var answer any
 	err := fmt.Errorf("%s %s is not a request that is understood here", r.Method, r.URL.Path)
 	switch r.Method + " " + r.URL.Path {

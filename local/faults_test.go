@@ -203,3 +203,24 @@ func TestAdminRequests(t *testing.T) {
 		t.Errorf("without the option: %d", status)
 	}
 }
+
+// A page in somebody's browser may send a POST to any address of the machine.
+func TestFaultsAreNotForBrowsers(t *testing.T) {
+	s := RunT(t, func(o *Options) { o.Faults = true })
+	for _, path := range []string{"/_faults", "/_clock"} {
+		r, err := http.NewRequest(http.MethodPost, s.URL+path, strings.NewReader(`{"advance_ms":86400000}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Origin", "https://example.invalid")
+		r.Header.Set("Content-Type", "text/plain")
+		response, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != http.StatusForbidden || s.clockOffset.Load() != 0 {
+			t.Errorf("%s: status %d, clock moved by %d", path, response.StatusCode, s.clockOffset.Load())
+		}
+	}
+}

@@ -135,14 +135,21 @@ func (s *Server) serve(c *call, r *http.Request, admitted bool) error {
 		return failCode(errorcode.MethodNotAllowed)
 	}
 	handler := handlers[c.operation]
+	// Before the body: whoever has no key gets no memory for one.
+	key, err := s.authenticate(c, r.Header)
+	if err != nil {
+		discard(r)
+		return err
+	}
 	body, err := readBody(r)
 	if err != nil {
 		return err
 	}
 	c.received = len(body)
-	if err := s.authenticate(c, r.Header, body); err != nil {
+	if err := checkBody(r.Header, body); err != nil {
 		return err
 	}
+	c.key = key
 	if !admitted { // said only here, so that the answer is signed and every client believes it
 		return fail(errorcode.ServerUnavailable, "The server is stopping.")
 	}
@@ -184,10 +191,10 @@ func readBody(r *http.Request) ([]byte, error) {
 	return body, nil
 }
 
-// maxDiscarded is how much of a body that is too large is read after all.
+// maxDiscarded is how much of a body that nobody wants is read after all.
 const maxDiscarded = 64 << 20
 
-// discard reads the rest of a body that is too large: a client that sends all of it before it reads gets its answer. Otherwise
+// discard reads the rest of a body that is too large or came without a right signature: a client that sends all of it before it reads gets its answer. Otherwise
 // net/http would close the connection, and all that many clients see is that.
 func discard(r *http.Request) {
 	_, _ = io.CopyN(io.Discard, r.Body, maxDiscarded) // a client that went away needs no answer

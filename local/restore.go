@@ -96,7 +96,7 @@ func readBackupInfo(backup string) (*BackupInfo, error) {
 		return nil, fmt.Errorf("the backup has format %d, this program knows %d", info.Format, backupFormat)
 	}
 	for _, f := range info.Files {
-		if f.Name != filepath.Base(f.Name) || f.Name == restoringName || f.Name == lockName {
+		if f.Name != filepath.Base(f.Name) || !filepath.IsLocal(f.Name) || f.Name == "." || f.Name == restoringName || f.Name == lockName {
 			return nil, fmt.Errorf("%s names the file %q", backupList, f.Name)
 		}
 	}

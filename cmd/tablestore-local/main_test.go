@@ -6,11 +6,13 @@ import (
 	"errors"
 	"flag"
 	"io"
+	"log/slog"
 	"net/http"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aliyun/aliyun-tablestore-go-sdk/tablestore"
 
@@ -138,6 +140,17 @@ func TestFolderCommands(t *testing.T) {
 	for _, args := range [][]string{{"backup", backup}, {"backup", "--data", dir}, {"restore", "--data", dir, "a", "b"}, {"health"}, {"health", "--data", dir, "x"}, {"restore", "--nothing"}} {
 		if err := command(args...); !errors.As(err, new(usageError)) {
 			t.Errorf("%v: %v", args, err)
+		}
+	}
+}
+
+// A client that sends or takes nothing must not hold a connection for ever.
+func TestNoWaitIsEndless(t *testing.T) {
+	p := &program{config: &config{}, log: slog.New(slog.DiscardHandler)}
+	h := p.httpServer(http.NotFoundHandler())
+	for name, d := range map[string]time.Duration{"header": h.ReadHeaderTimeout, "read": h.ReadTimeout, "write": h.WriteTimeout, "idle": h.IdleTimeout} {
+		if d <= 0 || d > 10*time.Minute {
+			t.Errorf("%s: %v", name, d)
 		}
 	}
 }

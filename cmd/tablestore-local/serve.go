@@ -29,7 +29,9 @@ const (
 const (
 	readHeaderTimeout = 30 * time.Second
 	readTimeout       = 2 * time.Minute
-	idleTimeout       = 10 * time.Minute
+	// writeTimeout begins with the body of a request: a client that does not take its answer is let go.
+	writeTimeout = 5 * time.Minute
+	idleTimeout  = 10 * time.Minute
 	// closeTimeout is how long requests that were cut off may hold the end of the program up.
 	closeTimeout = 5 * time.Second
 )
@@ -218,7 +220,7 @@ func (p *program) listen(stdout io.Writer) error {
 
 func (p *program) httpServer(h http.Handler) *http.Server {
 	return &http.Server{
-		Handler: h, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, IdleTimeout: idleTimeout,
+		Handler: h, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		ErrorLog: slog.NewLogLogger(p.log.Handler(), slog.LevelWarn),
 	}
 }
