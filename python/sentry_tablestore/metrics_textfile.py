@@ -150,7 +150,9 @@ class Textfile:
         """Hold the lock of the file in the block, or tell that another process does."""
         folder, name = os.path.split(self.path)
         lock = os.open(
-            os.path.join(folder, "." + name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666
+            os.path.join(folder, "." + name + ".lock"),
+            os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW,
+            0o666,
         )
         try:
             until = time.monotonic() + patience

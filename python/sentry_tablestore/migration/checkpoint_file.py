@@ -6,6 +6,7 @@ import os
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 from urllib.parse import quote, unquote
 
+from . import private_file
 from .checkpoint import CheckpointError, Keeper
 from .tally import Failure
 
@@ -27,7 +28,9 @@ class FileKeeper(Keeper):
 
     def lock(self) -> None:
         try:
-            file = open(self.path + ".lock", "a+")  # noqa: SIM115 - open as long as the lock is held
+            file = open(  # noqa: SIM115 - open as long as the lock is held
+                self.path + ".lock", "a+", opener=private_file.opener
+            )
         except OSError as error:
             raise CheckpointError(f"the checkpoint {self.path} cannot be kept: {error}") from None
         try:
@@ -62,7 +65,7 @@ class FileKeeper(Keeper):
             length = self._lengthen_journal(failures) if failures else self._length
             state["journal"] = length
             partial = self.path + ".partial"
-            with open(partial, "w", encoding="utf-8") as file:
+            with private_file.create(partial, "x", encoding="utf-8") as file:
                 file.write(json.dumps(state))
                 _flush(file)
             os.replace(partial, self.path)
@@ -96,7 +99,7 @@ class FileKeeper(Keeper):
 
     def _lengthen_journal(self, failures: List[Failure]) -> int:
         """Write behind what the last checkpoint counts on, and give the new length."""
-        with open(self._journal_path, "ab") as journal:
+        with open(self._journal_path, "ab", opener=private_file.opener) as journal:
             journal.truncate(self._length)
             journal.seek(self._length)
             journal.write(b"".join(_line(failure) for failure in failures))

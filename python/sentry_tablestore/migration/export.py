@@ -8,6 +8,7 @@ from typing import IO, Any, Callable, Dict, Iterator, List, NamedTuple, Optional
 
 from ..kvstore.imported import ImportedNode
 from ..kvstore.tablestore import TablestoreKVStorage
+from . import private_file
 from .node_file import NodeFileError, Reader, Writer
 
 _SCANNED = 1000  # rows a call
@@ -88,11 +89,11 @@ def new_file(path: str, replace: bool) -> Iterator[IO[bytes]]:
     if os.path.exists(path) and not replace:
         raise NodeFileError(f"{path} is there already")
     try:
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        opened = private_file.create(partial, "xb")
     except OSError as error:
         raise NodeFileError(f"{partial} cannot be written: {error.strerror}") from error
     try:
-        with open(descriptor, "wb") as file:
+        with opened as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -3,6 +3,7 @@
 import os
 from typing import List
 
+from . import private_file
 from .checkpoint import Checkpoint
 from .progress import duration, megabytes
 from .run import FINISHED, STOPPED
@@ -39,7 +40,7 @@ def write_failures(checkpoint: Checkpoint, path: str) -> int:
     """Write the ids that failed to a file, one a line with reason and detail, and count them."""
     count = 0
     partial = path + ".partial"
-    with open(partial, "w", encoding="utf-8", errors="backslashreplace") as file:
+    with private_file.create(partial, "x", encoding="utf-8", errors="backslashreplace") as file:
         for _, failure in checkpoint.failures():
             detail = " ".join(failure.detail.split())
             id = failure.id.replace("\t", "\\t").replace("\n", "\\n")

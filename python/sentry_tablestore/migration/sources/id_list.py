@@ -4,6 +4,7 @@ import hashlib
 import os
 from typing import List, Optional, Tuple
 
+from .. import private_file
 from .source import Part, SourceError
 
 
@@ -84,7 +85,7 @@ class IDList:
 def spooled(stream: object, path: str) -> str:
     """Keep ids that come through a pipe in a file beside the checkpoint, and give its path."""
     partial = path + ".partial"
-    with open(partial, "wb") as file:
+    with private_file.create(partial, "xb") as file:
         for block in iter(lambda: stream.read(1 << 20), b""):  # type: ignore[attr-defined]
             file.write(block)
         file.flush()
