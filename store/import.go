@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"runtime"
 
 	"github.com/valyala/bytebufferpool"
 
@@ -71,7 +70,7 @@ func (s *Store) Import(ctx context.Context, nodes []Imported, encoding Encoding,
 
 	in := importing{store: s, ids: ids, encodings: make([]*encoded, len(nodes)), outcomes: make([]Outcome, len(nodes)), errs: make([]error, len(nodes)), onlyMissing: onlyMissing}
 	defer in.release()
-	err = firstOf(parallel(len(nodes), runtime.GOMAXPROCS(0), func(i int) (err error) {
+	err = firstOf(parallel(len(nodes), cores, func(i int) (err error) {
 		in.encodings[i], in.outcomes[i], err = s.prepare(ctx, &nodes[i], encoding)
 		if err == nil && in.encodings[i] != nil {
 			in.encodings[i].missing = true

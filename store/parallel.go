@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -11,6 +12,9 @@ import (
 // requestsPerCall is how many requests of one call may be in flight at once. More brought
 // nothing in benchmarks with 10 ms of service latency and would let one call starve the others.
 const requestsPerCall = 8
+
+// cores is how many threads can compute at once. The program may raise GOMAXPROCS above that later, for threads that wait.
+var cores = runtime.GOMAXPROCS(0)
 
 // guard turns a panic into an error, so that none leaves a goroutine of the engine.
 func guard(f func() error) (err error) {

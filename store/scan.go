@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"runtime"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -79,7 +78,7 @@ func (s *Store) ScanMany(ctx context.Context, ids []string, values bool) ([]Scan
 // scannedAll leaves out rows that show no node.
 func (s *Store) scannedAll(ctx context.Context, rows []*tablestore.Row, values bool) ([]Scanned, error) {
 	all := make([]*Scanned, len(rows))
-	err := firstOf(parallel(len(rows), runtime.GOMAXPROCS(0), func(i int) (err error) {
+	err := firstOf(parallel(len(rows), cores, func(i int) (err error) {
 		all[i], err = s.scanned(ctx, rows[i], values)
 		return err
 	}))

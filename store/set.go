@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"runtime"
 	"time"
 
 	"github.com/valyala/bytebufferpool"
@@ -142,7 +141,7 @@ func (s *Store) SetMany(ctx context.Context, ids []string, values [][]byte, ttl 
 			}
 		}
 	}()
-	err = firstOf(parallel(len(unique), runtime.GOMAXPROCS(0), func(i int) (err error) {
+	err = firstOf(parallel(len(unique), cores, func(i int) (err error) {
 		encodings[i], err = s.encode(ctx, last[i], expires)
 		return err
 	}))
