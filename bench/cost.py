@@ -13,11 +13,10 @@ import collections
 import contextlib
 import http.client
 import http.server
-import math
 import sys
 import threading
 import uuid
-from typing import Any, Counter, Iterator, List, Sequence, Tuple
+from typing import Any, Counter, Iterator, Sequence, Tuple
 from urllib.parse import urlsplit
 
 import events
@@ -28,25 +27,7 @@ sys.path.insert(0, str(ROOT / "python"))
 
 from sentry_tablestore.kvstore.tablestore import TablestoreKVStorage
 
-# Of the JSON that Sentry hands over: the share of events up to this size in bytes. Between two
-# points the logarithm of the size is linear, which gives a mean of 9.9 KB.
-SIZES = ((0.0, 2_000), (0.5, 5_700), (0.9, 13_500), (0.99, 65_000), (1.0, 320_000))
-
 Units = Counter[Tuple[str, str]]
-
-
-def size_at(share: float) -> int:
-    """Give the size that this share of all events does not exceed."""
-    for (low, small), (high, large) in zip(SIZES, SIZES[1:]):
-        if share <= high:
-            along = (share - low) / (high - low)
-            return round(small * math.exp(along * math.log(large / small)))
-    raise ValueError(f"{share} is no share")
-
-
-def sample(count: int) -> List[bytes]:
-    """Make events whose sizes are spread evenly over the distribution."""
-    return [events.make_event(size_at((i + 0.5) / count), i) for i in range(count)]
 
 
 def measure(
@@ -164,7 +145,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--events", type=int, default=2000)
     count = parser.parse_args().events
-    values = sample(count)
+    values = events.make_mix(count)
     raw = sum(map(len, values)) // count
     print(f"{count} events, mean {raw:,} bytes of JSON. For a million of them:\n")
     print("| compression | stored | write CU to set each | read CU to get each |")

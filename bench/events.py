@@ -8,6 +8,7 @@ Run as a program it prints events, one a line: `python bench/events.py 10000 100
 
 # ruff: noqa: SIM905 - words are easier to read as text than as a list of one word a line
 import json
+import math
 import random
 import sys
 from typing import Any, Dict, List
@@ -62,10 +63,19 @@ _FRAME = 700
 # Below this an event is a bare message without a stack trace.
 _SMALL = 3000
 
+# Of the JSON that Sentry hands over: the share of events up to this size in bytes. Between two
+# points the logarithm of the size is linear, which gives a mean of 9.9 KB.
+_SIZES = ((0.0, 2_000), (0.5, 5_700), (0.9, 13_500), (0.99, 65_000), (1.0, 320_000))
+
 
 def make_events(size: int, count: int, seed: int = 1) -> List[bytes]:
     """Return events of about `size` bytes each."""
     return [make_event(size, seed * 1_000_003 + i) for i in range(count)]
+
+
+def make_mix(count: int) -> List[bytes]:
+    """Return events whose sizes are a realistic mix, the small ones first."""
+    return [make_event(_size_at((i + 0.5) / count), i) for i in range(count)]
 
 
 def make_event(size: int, seed: int) -> bytes:
@@ -89,6 +99,15 @@ def make_event(size: int, seed: int) -> bytes:
         event["request"] = _request(chance)
         event["user"] = _user(chance)
     return json.dumps(event, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+
+
+def _size_at(share: float) -> int:
+    """Give the size that this share of all events does not exceed."""
+    for (low, small), (high, large) in zip(_SIZES, _SIZES[1:]):
+        if share <= high:
+            along = (share - low) / (high - low)
+            return round(small * math.exp(along * math.log(large / small)))
+    raise ValueError(f"{share} is no share")
 
 
 def _hex(chance: random.Random, digits: int) -> str:

@@ -49,10 +49,10 @@ CELERY_IMPORTS += ("inside.worker",)
 if os.environ.get("CACHE_NODES"):
     CACHES["nodedata"] = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
 
-# One line for each request that the nodestore sends.
+# One line for each request that the nodestore sends, unless that level is off as it is by default.
 LOGGING["handlers"]["requests"] = {"class": "logging.FileHandler", "filename": $requests}
 LOGGING["loggers"]["tablestore-client"] = {
-    "level": "DEBUG", "handlers": ["requests"], "propagate": False
+    "level": $requests_level, "handlers": ["requests"], "propagate": False
 }
 ''')
 
@@ -85,6 +85,7 @@ class Installation:
         postgresql: services.PostgreSQL,
         redis: services.Redis,
         redis_database: int = 0,
+        log_requests: bool = True,
     ) -> None:
         self.folder = folder
         self.requests = folder / "requests.log"
@@ -95,6 +96,7 @@ class Installation:
             "redis_port": redis.port,
             "redis_database": redis_database,
             "requests": repr(str(self.requests)),
+            "requests_level": repr("DEBUG" if log_requests else "WARNING"),
             "secret_key": secrets.token_hex(25),
         }
         (folder / "config.yml").write_text(_OPTIONS.substitute(self._values))
@@ -200,12 +202,15 @@ def database(postgresql: services.PostgreSQL, name: str) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def migrated_postgresql(folder: Path, redis: services.Redis) -> Iterator[services.PostgreSQL]:
+def migrated_postgresql(
+    folder: Path, redis: services.Redis, durable: bool = False
+) -> Iterator[services.PostgreSQL]:
     """Run a PostgreSQL that holds the migrated database which `database` copies.
 
     Migrating takes a minute, so its result is kept beside the environment that made it.
 
     :param folder: For the settings of the Sentry that migrates.
+    :param durable: As for `services.postgresql`.
     """
     version = subprocess.check_output([str(debian.program("postgres")), "--version"], text=True)
     release = version.split()[2].split(".")[0]
@@ -216,5 +221,5 @@ def migrated_postgresql(folder: Path, redis: services.Redis) -> Iterator[service
                 fresh.create_database(_TEMPLATE_DATABASE)
                 installation = Installation(folder, _TEMPLATE_DATABASE, Nodestore(), fresh, redis)
                 installation.run("upgrade", "--noinput", deadline=1200)
-    with services.postgresql(load=archive) as ready:
+    with services.postgresql(load=archive, durable=durable) as ready:
         yield ready

@@ -15,7 +15,8 @@ from pathlib import Path
 import debian
 import processes
 
-# What a test database need not survive: a crash of the machine.
+# What a test database need not survive: a crash of the machine. Without these it is as PostgreSQL
+# comes: each commit waits for the disk.
 _NOT_DURABLE = ("fsync=off", "full_page_writes=off", "synchronous_commit=off", "max_wal_size=256MB")
 
 
@@ -33,21 +34,31 @@ class PostgreSQL:
         """Drop a database along with the connections that its users left open."""
         self._client("dropdb", "--force", name)
 
-    def _client(self, program: str, *arguments: str) -> None:
-        """Run one of PostgreSQL's client programs as the superuser."""
+    def execute(self, database: str, statement: str) -> str:
+        """Execute a statement; return its rows as lines, columns parted by `|`."""
+        return self._client(
+            "psql", "--no-psqlrc", "--quiet", "-At", "--dbname", database, "--command", statement
+        ).strip()
+
+    def _client(self, program: str, *arguments: str) -> str:
+        """Run one of PostgreSQL's client programs as the superuser; return what it printed."""
         command = [str(debian.program(program)), *arguments]
         reach = {**os.environ, "PGHOST": str(self.folder), "PGUSER": "postgres"}
         done = subprocess.run(command, env=reach, capture_output=True, text=True)
         if done.returncode:
             raise processes.ProgramError(f"{' '.join(command)}: {done.stderr.strip()}")
+        return done.stdout
 
 
 @contextlib.contextmanager
-def postgresql(load: Path | None = None, save: Path | None = None) -> Iterator[PostgreSQL]:
+def postgresql(
+    load: Path | None = None, save: Path | None = None, durable: bool = False
+) -> Iterator[PostgreSQL]:
     """Run a private PostgreSQL.
 
     :param load: Archive to take its data from; without it the PostgreSQL is empty.
     :param save: Archive to put its data into once it has stopped, unless the context failed.
+    :param durable: Whether what it commits has to survive a crash of the machine.
     """
     with _folder("postgresql") as folder:
         data = folder / "data"
@@ -59,7 +70,9 @@ def postgresql(load: Path | None = None, save: Path | None = None) -> Iterator[P
             with tarfile.open(load) as archive:
                 archive.extractall(folder, filter="fully_trusted")
             _give(folder, owner)
-        settings = ("listen_addresses=", f"unix_socket_directories={folder}", *_NOT_DURABLE)
+        settings = ["listen_addresses=", f"unix_socket_directories={folder}"]
+        if not durable:
+            settings += _NOT_DURABLE
         command = [str(debian.program("postgres")), "-D", str(data)]
         for setting in settings:
             command += ["-c", setting]
