@@ -12,8 +12,11 @@ import (
 )
 
 // Reads never see what is expired; a sweep in the background removes it from the store. It walks through each table in small batches
-// with pauses, locks one row at a time, and compacts a table of which it removed a good part, so that the space comes back soon.
-// Tables without a time to live are walked through once after a start and after a change of their number of versions.
+// with pauses and locks one row at a time. Tables without a time to live are walked through once after a start and after a change of
+// their number of versions.
+//
+// The store itself gives the space of removed rows back when it happens to rewrite what is around them, which in a table to which little
+// is written may be never. So a table of which a good part was removed, by the sweep or by clients, is compacted in the background.
 
 const (
 	defaultSweepInterval = time.Hour
@@ -26,6 +29,10 @@ const (
 	sweepRest = 4
 	// compactShare is the share of a table that must have been removed before it is compacted: one in so many bytes.
 	compactShare = 4
+	// compactLeast is how many bytes clients must have removed before anybody looks at how large their table is.
+	compactLeast = 256 << 10
+	// compactRest is how many times as long as a compaction took the next one for what clients removed has to wait.
+	compactRest = 4
 )
 
 // sweeper is the state of the sweep.
@@ -35,11 +42,12 @@ type sweeper struct {
 	wake chan struct{}
 
 	mu      sync.Mutex
-	dropped []uint64 // deleted tables whose space is to come back
+	dropped []uint64       // deleted tables whose space is to come back
+	removed map[uint64]int // bytes removed since the table was compacted
 
 	// The rest belongs to the sweeper's goroutine.
 	last    time.Time        // start of the last pass, by the server's clock
-	removed map[uint64]int   // bytes removed since the table was compacted
+	rested  time.Time        // when it may compact again what clients removed from
 	swept   map[uint64]int32 // number of versions at the last pass
 	reclaim time.Time        // when space was last won for a full folder
 }
@@ -96,6 +104,16 @@ func (s *Server) dropTable(id uint64) {
 	s.wakeSweeper()
 }
 
+// noteRemoved counts bytes that a table lost and that are still on the disk.
+func (s *Server) noteRemoved(id uint64, n int) {
+	if n == 0 || s.sweeper.stop == nil {
+		return
+	}
+	s.sweeper.mu.Lock()
+	s.sweeper.removed[id] += n
+	s.sweeper.mu.Unlock()
+}
+
 // maintain does what is due.
 func (s *Server) maintain(ctx context.Context) error {
 	w := &s.sweeper
@@ -117,7 +135,34 @@ func (s *Server) maintain(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := s.compactRemoved(ctx); err != nil {
+		return err
+	}
 	return s.reclaimSpace(ctx)
+}
+
+// compactRemoved compacts the tables from which clients removed a good part.
+func (s *Server) compactRemoved(ctx context.Context) error {
+	w := &s.sweeper
+	if time.Now().Before(w.rested) {
+		return nil
+	}
+	var due []uint64
+	w.mu.Lock()
+	for id, n := range w.removed {
+		if n >= compactLeast {
+			due = append(due, id)
+		}
+	}
+	w.mu.Unlock()
+	begin := time.Now()
+	defer func() { w.rested = time.Now().Add(compactRest * time.Since(begin)) }()
+	for _, id := range due {
+		if err := s.compactIfWorthIt(ctx, id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // sweep goes through all tables once.
@@ -145,8 +190,7 @@ func (s *Server) sweepTable(ctx context.Context, t *table) error {
 	w := &s.sweeper
 	for cursor := tablePrefix(prefixRow, t.id); cursor != nil; {
 		begin := time.Now()
-		next, removed, err := s.sweepBatch(t, cursor)
-		w.removed[t.id] += removed
+		next, err := s.sweepBatch(t, cursor)
 		if err != nil {
 			return err
 		}
@@ -160,26 +204,14 @@ func (s *Server) sweepTable(ctx context.Context, t *table) error {
 		}
 	}
 	w.swept[t.id] = t.options.maxVersions
-	used := uint64(0)
-	for _, kind := range []byte{prefixRow, prefixBlob} {
-		prefix := tablePrefix(kind, t.id)
-		n, err := s.db.EstimateDiskUsage(prefix, prefixEnd(prefix))
-		if err != nil {
-			return err
-		}
-		used += n
-	}
-	if n := w.removed[t.id]; n == 0 || uint64(n)*compactShare < used {
-		return nil
-	}
-	return s.compactTable(ctx, t.id)
+	return s.compactIfWorthIt(ctx, t.id)
 }
 
 // sweepBatch looks at the rows from cursor on and returns where to go on, nil at the end of the table.
-func (s *Server) sweepBatch(t *table, cursor []byte) (next []byte, removed int, err error) {
+func (s *Server) sweepBatch(t *table, cursor []byte) (next []byte, err error) {
 	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: cursor, UpperBound: prefixEnd(tablePrefix(prefixRow, t.id))})
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	now := s.now().UnixMilli()
 	var r row
@@ -195,7 +227,7 @@ func (s *Server) sweepBatch(t *table, cursor []byte) (next []byte, removed int, 
 			err = r.decode(value)
 		}
 		if err != nil {
-			return nil, 0, fmt.Errorf("row %x: %w", it.Key(), errors.Join(err, it.Close()))
+			return nil, fmt.Errorf("row %x: %w", it.Key(), errors.Join(err, it.Close()))
 		}
 		rows++
 		size += len(value)
@@ -204,25 +236,23 @@ func (s *Server) sweepBatch(t *table, cursor []byte) (next []byte, removed int, 
 		}
 	}
 	if err := errors.Join(it.Error(), it.Close()); err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	for _, key := range keys {
-		n, err := s.sweepRow(t, key, now)
-		if err != nil {
-			return nil, removed, err
+		if err := s.sweepRow(t, key, now); err != nil {
+			return nil, err
 		}
-		removed += n
 	}
-	return next, removed, nil
+	return next, nil
 }
 
 // sweepRow removes what is expired of a row, which may have changed since the iterator saw it.
-func (s *Server) sweepRow(t *table, key []byte, now int64) (removed int, err error) {
+func (s *Server) sweepRow(t *table, key []byte, now int64) error {
 	s.catalog.mu.RLock()
 	defer s.catalog.mu.RUnlock()
 	current := s.catalog.byName[t.name]
 	if current == nil || current.id != t.id {
-		return 0, nil
+		return nil
 	}
 	lock := &s.locks[stripe(key)]
 	lock.Lock()
@@ -230,23 +260,48 @@ func (s *Server) sweepRow(t *table, key []byte, now int64) (removed int, err err
 	var p pendingRow
 	defer p.reader.release()
 	if err := p.begin(s, current, key, now); err != nil || p.trimmed.cells == 0 {
-		return 0, err
+		return err
 	}
 	batch := s.db.NewBatch()
 	if err := p.stage(s, current, batch); err != nil {
-		return 0, errors.Join(err, batch.Close())
+		return errors.Join(err, batch.Close())
 	}
 	// Nobody waits for this: what a crash brings back is still invisible, and swept again.
 	if err := s.db.Apply(batch, pebble.NoSync); err != nil {
-		return 0, err
+		return err
 	}
 	s.metrics.swept.Add(float64(p.trimmed.cells))
-	return p.trimmed.bytes, batch.Close()
+	return batch.Close()
+}
+
+// compactIfWorthIt compacts a table if a good part of it was removed and the disk has room for the rest of it once more.
+func (s *Server) compactIfWorthIt(ctx context.Context, id uint64) error {
+	used := uint64(0)
+	for _, kind := range []byte{prefixRow, prefixBlob} {
+		prefix := tablePrefix(kind, id)
+		n, err := s.db.EstimateDiskUsage(prefix, prefixEnd(prefix))
+		if err != nil {
+			return err
+		}
+		used += n
+	}
+	s.sweeper.mu.Lock()
+	n := s.sweeper.removed[id]
+	s.sweeper.mu.Unlock()
+	if n == 0 || uint64(n)*compactShare < used {
+		return nil
+	}
+	if room, err := s.roomFor(used); err != nil || !room {
+		return err
+	}
+	return s.compactTable(ctx, id)
 }
 
 // compactTable gives the space of what was removed from a table back.
 func (s *Server) compactTable(ctx context.Context, id uint64) error {
+	s.sweeper.mu.Lock()
 	delete(s.sweeper.removed, id)
+	s.sweeper.mu.Unlock()
 	for _, kind := range []byte{prefixRow, prefixBlob} {
 		prefix := tablePrefix(kind, id)
 		if err := s.db.Compact(ctx, prefix, prefixEnd(prefix), false); err != nil {

@@ -95,3 +95,36 @@ func TestDeletedTableGivesItsSpaceBack(t *testing.T) {
 		return m.LiveSize+m.ZombieSize+m.ObsoleteSize < 100_000
 	})
 }
+
+func TestDeletedRowsGiveTheirSpaceBack(t *testing.T) {
+	s := RunT(t, inFolder(t.TempDir()))
+	s.create(t, "t", nil)
+	const rows = 160
+	for i := range rows {
+		s.must(t, "PutRow", putRequest(idKey(fmt.Sprint(i)), cell("x", incompressible(9000))))
+		s.must(t, "PutRow", putRequest(idKey(fmt.Sprint("large", i)), cell("x", incompressible(inlineLimit))))
+	}
+	if err := s.db.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	before := s.db.Metrics().Table.Local.LiveSize
+	if before < 6_000_000 {
+		t.Fatalf("the table takes only %d bytes", before)
+	}
+	// Twice: the first time may be the sweep's work, which looks at each table once after a start.
+	for half, from := 0.5, 0; half > 0.2; half /= 2 {
+		to := from + int(rows*half)
+		for i := from; i < to; i++ {
+			s.must(t, "DeleteRow", deleteRequest(idKey(fmt.Sprint(i))))
+			s.must(t, "DeleteRow", deleteRequest(idKey(fmt.Sprint("large", i))))
+		}
+		from = to
+		eventually(t, fmt.Sprintf("the space of %d rows came back", to), func() bool {
+			m := s.db.Metrics().Table.Local
+			return float64(m.LiveSize+m.ZombieSize+m.ObsoleteSize) < float64(before)*half*1.1
+		})
+	}
+	if row, _ := s.get(t, getRequest(idKey(fmt.Sprint(rows-1)))); len(row.Attributes) != 1 {
+		t.Error("a row that was not deleted is gone")
+	}
+}

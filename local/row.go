@@ -30,6 +30,9 @@ type storedCell struct {
 	size int    // of the value, as the service accounts it
 }
 
+// footprint is about how many bytes the cell takes in the store.
+func (c *storedCell) footprint() int { return len(c.Name) + c.size + versionSize }
+
 // row is what is stored of a row but its primary key. Cells are sorted by name, then newest first.
 type row struct {
 	hasMarker bool
@@ -199,7 +202,7 @@ func (r *row) trim(o *tableOptions, now int64) (removed trimmed) {
 			kept = append(kept, r.cells[i])
 		} else {
 			removed.cells++
-			removed.bytes += len(r.cells[i].Name) + r.cells[i].size + versionSize
+			removed.bytes += r.cells[i].footprint()
 		}
 	}
 	r.cells = kept

@@ -66,6 +66,7 @@ type pendingRow struct {
 	reader  rowReader
 	key     []byte
 	stored  bool     // the store has the row
+	size    int      // of what is stored, about
 	blobs   []uint64 // large values that belonged to it
 	dirty   bool     // it is to be written
 	trimmed trimmed  // what no reader could see any more
@@ -78,8 +79,9 @@ func (p *pendingRow) begin(s *Server, t *table, key []byte, now int64) error {
 	if err != nil {
 		return err
 	}
-	p.stored, p.blobs = found, p.blobs[:0]
+	p.stored, p.size, p.blobs = found, 0, p.blobs[:0]
 	for i := range p.reader.row.cells {
+		p.size += p.reader.row.cells[i].footprint()
 		if b := p.reader.row.cells[i].blob; b != 0 {
 			p.blobs = append(p.blobs, b)
 		}
@@ -111,11 +113,13 @@ func (p *pendingRow) stage(s *Server, t *table, batch *pebble.Batch) error {
 	}
 	switch {
 	case r.exists():
+		s.noteRemoved(t.id, p.trimmed.bytes)
 		op := batch.SetDeferred(len(p.key), r.storedSize())
 		copy(op.Key, p.key)
 		r.appendTo(op.Value[:0])
 		return op.Finish()
 	case p.stored:
+		s.noteRemoved(t.id, p.size)
 		return batch.Delete(p.key, nil)
 	}
 	return nil

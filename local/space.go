@@ -235,17 +235,20 @@ func (s *Server) reclaimSpace(ctx context.Context) error {
 	if err := s.db.Flush(); err != nil {
 		return fmt.Errorf("flush: %w", err)
 	}
-	if !s.options.Memory {
-		u, err := s.disk.GetDiskUsage(s.options.Dir)
-		if err != nil {
-			return err
-		}
-		if u.AvailBytes < usedSpace(s.db.Metrics())+reserveOf(u) {
-			return nil
-		}
+	if room, err := s.roomFor(usedSpace(s.db.Metrics())); err != nil || !room {
+		return err
 	}
 	if err := s.db.Compact(ctx, []byte{prefixBlob}, []byte{prefixRow + 1}, false); err != nil {
 		return fmt.Errorf("compact: %w", err)
 	}
 	return nil
+}
+
+// roomFor reports whether the disk has room for as much again as a compaction rewrites.
+func (s *Server) roomFor(size uint64) (bool, error) {
+	if s.options.Memory {
+		return true, nil
+	}
+	u, err := s.disk.GetDiskUsage(s.options.Dir)
+	return err == nil && u.AvailBytes >= size+reserveOf(u), err
 }
