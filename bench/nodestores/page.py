@@ -22,14 +22,14 @@ _HOW = """
 - Neither has a cache of nodes, as self-hosted Sentry has none. The files that are read are in the
   page cache of the operating system.
 - Both have their data on the same disk, and share the cores with the clients.
-- Times are those of Sentry's whole calls, JSON included: on either side {encode:,.0f} µs to encode a
-  node and {decode:,.0f} µs to decode it.
-- The first tenth of the nodes is written by one client alone, the rest by {clients} at once. Each kind
-  of read then goes on for {seconds:g} s, of nodes at random. Each node that is read is checked.
+- Times are those of Sentry's whole calls, JSON included: on either side {encode:,.0f} µs to encode
+  a node and {decode:,.0f} µs to decode it.
+- The first tenth of the nodes is written by one client alone, the rest by {clients} at once. Each
+  kind of read then goes on for {seconds:g} s, of nodes at random, each of which is checked.
 - PostgreSQL's space is that of `nodestore_node` with TOAST and indexes, after a checkpoint, without
-  its log of writes ({postgresql_log}, of the whole database). tablestore-local's is all of its data,
-  what is still in its log included ({local_log}), without the ballast of 64 MB that it lays by for a
-  full disk.
+  its log of writes ({postgresql_log}, of the whole database). tablestore-local's is all of its
+  data, what is still in its log included ({local_log}), without the ballast of 64 MB that it lays
+  by for a full disk.
 - Space of deleted nodes: PostgreSQL's after `VACUUM`, which is what autovacuum does;
   tablestore-local's as it comes back by itself. `VACUUM FULL` locks the table and needs room for a
   second copy; it is never done by itself.
@@ -94,8 +94,8 @@ def page(
     notes = [
         "",
         f"- Space of deleted nodes, expected to be given back: {met}. tablestore-local's was back",
-        f"  {itself.seconds:.1f} s after the last delete. `VACUUM` took {vacuum.seconds:.1f} s; what it",
-        "  frees and does not give back is for new nodes.",
+        f"  {itself.seconds:.1f} s after the last delete. `VACUUM` took {vacuum.seconds:.1f} s;",
+        "  what it frees and does not give back is for new nodes.",
         f"- `VACUUM FULL` took {full.seconds:.1f} s and left {_mb(full.space):,.0f} MB.",
     ]
     how = _HOW.format(

@@ -64,7 +64,7 @@ def _client(
         begin = time.monotonic()
         calls = _TASKS[task](which, clients, **arguments)
         answers.put({"begin": begin, "end": time.monotonic(), "calls": calls})
-    except Exception:
+    except Exception:  # noqa: BLE001  the parent raises it
         ready.abort()
         answers.put({"error": traceback.format_exc()})
 
