@@ -12,7 +12,7 @@ GO_PACKAGES := . ./bench/... ./call/... ./cmd/... ./cpython/... ./local/... ./pr
 # cgo needs Python.h; -O2 is cgo's own default, which setting the variable would drop.
 export CGO_CFLAGS := -O2 -I$(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_paths()["include"])')
 
-.PHONY: help build wheel wheels sdist demo test test-python lint security race matrix fuzz test-sdks chaos crash bench bench-server bench-nodestores profile clean
+.PHONY: help build wheel wheels sdist demo test test-python lint security race matrix fuzz test-sdks chaos crash bench bench-server bench-nodestores footprint profile clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -98,6 +98,9 @@ profile: build ## where the CPU of a client goes, by perf
 
 bench-nodestores: wheel $(VENV)/.ready ## Sentry's Django nodestore on PostgreSQL beside this one, written down in docs/results/nodestores.md
 	$(PY) bench/nodestores --save docs/results/nodestores.md
+
+footprint: wheel $(VENV)/.ready ## memory, time to start and the wheel's size, written down in docs/results/footprint.md
+	$(PY) bench/footprint --save docs/results/footprint.md
 
 clean: ## remove what was built; the environments in .cache stay
 	rm -rf build dist python/sentry_tablestore/*.so python/*.egg-info

@@ -36,7 +36,7 @@ def main() -> None:
     """Measure and write the page."""
     parser = argparse.ArgumentParser(prog="bench/footprint", description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=5, help="processes of each kind (5)")
-    parser.add_argument("--idle", type=float, default=15, help="seconds of rest after work (15)")
+    parser.add_argument("--idle", type=float, default=35, help="seconds of rest after work (35)")
     parser.add_argument("--save", type=Path, help="file to write the page to, beside showing it")
     arguments = parser.parse_args()
     wheels = sorted((ROOT / "dist").glob("*_x86_64.whl"), key=lambda file: file.stat().st_mtime)
