@@ -327,10 +327,11 @@ func settle(c *call.Call, handle uint64, slice C.int32_t, result *C.ots_result) 
 		pend(c, handle, result)
 		return
 	}
-	if handle != 0 {
+	if handle != 0 && over != c {
 		calls.Remove(handle)
+		handle = 0
 	}
-	fill(over, result)
+	fill(over, handle, result)
 }
 
 // pend fills the result of a call that is not over.
@@ -344,7 +345,8 @@ func pend(c *call.Call, handle uint64, result *C.ots_result) {
 	}
 }
 
-func fill(c *call.Call, result *C.ots_result) {
+// fill fills the result of a call that is over. handle is the number that it has already, or 0.
+func fill(c *call.Call, handle uint64, result *C.ots_result) {
 	failed, data, count := c.Outcome()
 	*result = C.ots_result{status: C.OTS_OK, count: C.int64_t(count)}
 	for i, n := range c.Counts {
@@ -354,17 +356,23 @@ func fill(c *call.Call, result *C.ots_result) {
 		result.status = C.OTS_ERROR
 	}
 	if len(data) == 0 && len(c.Logs) == 0 {
+		if handle != 0 {
+			calls.Remove(handle)
+		}
 		return
 	}
 	result.data, result.length = (*C.char)(c.Pin(data)), C.size_t(len(data))
 	result.logs, result.logs_length = (*C.char)(c.Pin(c.Logs)), C.size_t(len(c.Logs))
-	result.call = C.uint64_t(calls.Add(c))
+	if handle == 0 {
+		handle = calls.Add(c)
+	}
+	result.call = C.uint64_t(handle)
 }
 
 // recovered turns a panic of this file or of package call into the call's error.
 func recovered(result *C.ots_result) {
 	if p := recover(); p != nil && result != nil {
-		fill(call.Failed(store.Panicked(p)), result)
+		fill(call.Failed(store.Panicked(p)), 0, result)
 	}
 }
 

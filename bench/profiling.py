@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import List, Tuple
 
@@ -64,6 +65,10 @@ def profile(client: Client, cell: Cell, seconds: float) -> Tuple[List[Tuple[str,
         data = os.path.join(folder, "perf.data")
         watch = ["perf", "record", "-q", "-e", "cpu-clock", "-F", "2000", "-o", data, "-p"]
         perf = subprocess.Popen([*watch, str(client.process.pid)], stderr=subprocess.DEVNULL)
+        # Threads that begin before perf looks would be left out. It writes its head when it does.
+        while perf.poll() is None and not (os.path.exists(data) and os.path.getsize(data)):
+            time.sleep(0.05)
+        time.sleep(0.3)
         run = client.run(cell, seconds)
         perf.terminate()
         perf.wait()

@@ -51,6 +51,7 @@ func (c *connection) quiet() bool {
 type answering struct {
 	begun    bool           // something came
 	response *http.Response // nil until the header is there
+	source   io.Reader      // of the body
 	body     []byte
 	read     int // bytes of body, when its length is known
 }
@@ -73,15 +74,22 @@ var (
 // later with the same answering.
 func (c *connection) receive(a *answering) error {
 	for n := 0; a.response == nil; n++ {
-		if err := c.awaitHeader(a); err != nil {
+		size, err := c.awaitHeader(a)
+		if err != nil {
 			return err
+		}
+		header, _ := c.reader.Peek(size)
+		if a.response = usualHeader(header); a.response != nil {
+			_, _ = c.reader.Discard(size)
+			a.source = c.reader
+			break
 		}
 		response, err := http.ReadResponse(c.reader, nil)
 		if err != nil {
 			return err
 		}
 		if response.StatusCode >= 200 {
-			a.response = response
+			a.response, a.source = response, response.Body
 		} else if n == maxInformational {
 			return errors.New("malformed answer: too many of status 1xx")
 		}
@@ -96,9 +104,12 @@ func (c *connection) receive(a *answering) error {
 		a.body = make([]byte, a.response.ContentLength)
 	}
 	for a.read < len(a.body) {
-		n, err := a.response.Body.Read(a.body[a.read:])
+		n, err := a.source.Read(a.body[a.read:])
 		a.read += n
 		if err != nil && a.read < len(a.body) {
+			if err == io.EOF {
+				return io.ErrUnexpectedEOF
+			}
 			return err
 		}
 	}
@@ -110,7 +121,7 @@ func (c *connection) receiveUnknown(a *answering) (err error) {
 	if c.socket.waits == nil {
 		return errMustWait
 	}
-	a.body, err = io.ReadAll(io.LimitReader(a.response.Body, maxAnswer+1))
+	a.body, err = io.ReadAll(io.LimitReader(a.source, maxAnswer+1))
 	a.read = len(a.body)
 	if err == nil && len(a.body) > maxAnswer {
 		err = errAnswerTooLarge
@@ -119,25 +130,28 @@ func (c *connection) receiveUnknown(a *answering) (err error) {
 }
 
 // awaitHeader fills the buffer until there is a whole header in it, so that it can be parsed without
-// waiting, or until what is there can be none.
-func (c *connection) awaitHeader(a *answering) error {
+// waiting, or until what is there can be none. It gives the size of the header, as far as it is known.
+func (c *connection) awaitHeader(a *answering) (size int, err error) {
 	for {
 		there, _ := c.reader.Peek(c.reader.Buffered())
 		a.begun = a.begun || len(there) > 0
 		if n := min(len(there), len("HTTP/")); string(there[:n]) != "HTTP/"[:n] {
-			return errNotHTTP
+			return 0, errNotHTTP
 		}
-		if bytes.Contains(there, []byte("\n\r\n")) || bytes.Contains(there, []byte("\n\n")) {
-			return nil
+		if end := bytes.Index(there, []byte("\n\r\n")); end >= 0 {
+			return end + len("\n\r\n"), nil
+		}
+		if bytes.Contains(there, []byte("\n\n")) {
+			return 0, nil
 		}
 		if len(there) == maxHeader {
-			return errHeaderTooLarge
+			return 0, errHeaderTooLarge
 		}
 		if _, err := c.reader.Peek(len(there) + 1); err != nil {
 			if err == io.EOF && len(there) > 0 {
-				return io.ErrUnexpectedEOF
+				return 0, io.ErrUnexpectedEOF
 			}
-			return err
+			return 0, err
 		}
 	}
 }
