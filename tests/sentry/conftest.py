@@ -1,4 +1,4 @@
-"""A real Sentry 23.7.1 whose nodestore is this project's, for the tests of this folder."""
+"""A real Sentry (releases.py) whose nodestore is this project's, for the tests of this folder."""
 
 import contextlib
 import sys

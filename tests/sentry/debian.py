@@ -32,7 +32,7 @@ def require(packages: Sequence[str]) -> None:
     if not missing:
         return
     command = ["apt-get", "install", "--yes", "--no-install-recommends", *missing]
-    advice = f"Sentry 23.7.1 needs Debian packages that are not installed: {' '.join(missing)}."
+    advice = f"A real Sentry needs Debian packages that are not installed: {' '.join(missing)}."
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         raise MissingPackagesError(f"{advice} As root: {' '.join(command)}")
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}

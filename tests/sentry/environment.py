@@ -1,4 +1,4 @@
-"""A real Sentry 23.7.1 in its own virtual environment, made once and kept in `.cache`.
+"""A real Sentry in its own virtual environment, made once and kept in `.cache`.
 
     python tests/sentry/environment.py
 
@@ -20,33 +20,35 @@ from pathlib import Path
 
 import debian
 import interpreter
+from releases import CHOSEN
 
 HERE = Path(__file__).resolve().parent
 CACHE = HERE.parent.parent / ".cache"
 DIST = HERE.parent.parent / "dist"
-HOME = CACHE / "sentry-23.7.1"
+NAME = f"Sentry {CHOSEN.version}"
+HOME = CACHE / f"sentry-{CHOSEN.version}"
 # In the order of their installation.
 REQUIREMENTS = (
-    HERE / "requirements-23.7.1-build.txt",
-    HERE / "requirements-23.7.1.txt",
-    HERE / "requirements-tablestore-sdk.txt",
+    HERE / f"requirements-{CHOSEN.version}-build.txt",
+    HERE / f"requirements-{CHOSEN.version}.txt",
+    HERE / CHOSEN.sdk,
 )
 _STAMP = HOME / "complete"
 
 
 class UnavailableError(Exception):
-    """Sentry 23.7.1 cannot be had on this machine; the message says what is missing."""
+    """Sentry cannot be had on this machine; the message says what is missing."""
 
 
 def prepare() -> Path:
     """Return the folder of the environment, making it first where it is not there yet.
 
-    :raises UnavailableError: when CPython 3.8, a Debian package or a Python package cannot be had.
+    :raises UnavailableError: when its CPython, a Debian package or a Python package cannot be had.
     """
     try:
         with alone():
             if not _complete():
-                python = interpreter.find(CACHE)
+                python = interpreter.find(CHOSEN.python, NAME, CACHE)
                 debian.require((*debian.SERVICES, *debian.COMPILE))
                 _make(python)
             debian.require(debian.SERVICES)
@@ -83,6 +85,8 @@ def key() -> str:
     made_of = hashlib.sha256()
     for file in REQUIREMENTS:
         made_of.update(file.read_bytes())
+    for present in CHOSEN.replaced.values():
+        made_of.update(present.encode())
     return made_of.hexdigest()[:16]
 
 
@@ -90,7 +94,7 @@ def key() -> str:
 def alone() -> Iterator[None]:
     """Keep two runs (tests and demo, say) from working on the environment at once."""
     CACHE.mkdir(exist_ok=True)
-    with open(CACHE / "sentry-23.7.1.lock", "w") as lock:
+    with open(CACHE / f"{HOME.name}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -105,9 +109,24 @@ def _make(python: Path) -> None:
     shutil.rmtree(HOME, ignore_errors=True)
     subprocess.run([str(python), "-m", "venv", str(HOME)], check=True)
     for file in REQUIREMENTS:
+        if file.name == CHOSEN.sdk:
+            _replace()
+            _pip("check")  # before the SDK, which asks for newer packages and does without
         _pip("install", "--no-deps", "-r", str(file))
-    _pip("check")
     _STAMP.write_text(key())
+
+
+def _replace() -> None:
+    """Have Sentry's metadata ask for what it got: else its own plugins refuse to load."""
+    if not CHOSEN.replaced:
+        return
+    (metadata,) = HOME.glob(f"lib/python*/site-packages/sentry-{CHOSEN.version}.dist-info/METADATA")
+    text = metadata.read_text(encoding="utf-8")
+    for gone, present in CHOSEN.replaced.items():
+        if text.count(f"Requires-Dist: {gone}") != 1:
+            raise UnavailableError(f"{metadata} does not require {gone}")
+        text = text.replace(gone, present)
+    metadata.write_text(text, encoding="utf-8")
 
 
 def _pip(*arguments: str) -> None:
@@ -129,6 +148,6 @@ def _pip(*arguments: str) -> None:
 if __name__ == "__main__":
     started = time.monotonic()
     try:
-        print(f"Sentry 23.7.1 is in {prepare()} ({time.monotonic() - started:.1f} s)")
+        print(f"{NAME} is in {prepare()} ({time.monotonic() - started:.1f} s)")
     except UnavailableError as error:
-        sys.exit(f"Sentry 23.7.1 cannot be had here. {error}")
+        sys.exit(f"{NAME} cannot be had here. {error}")

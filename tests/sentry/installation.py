@@ -15,11 +15,12 @@ import debian
 import environment
 import processes
 import services
+from releases import CHOSEN
 
 _TEMPLATE_DATABASE = "sentry_template"
 
 _SETTINGS = Template('''\
-"""The smallest settings that Sentry 23.7.1 runs with: no Kafka, Snuba, ClickHouse or Relay."""
+"""The smallest settings that Sentry runs with: no Kafka, Snuba, ClickHouse or Relay."""
 
 from sentry.conf.server import *
 
@@ -44,6 +45,7 @@ BROKER_URL = "redis://127.0.0.1:$redis_port/$redis_database"
 SENTRY_NODESTORE = $nodestore
 SENTRY_NODESTORE_OPTIONS = $nodestore_options
 CELERY_IMPORTS += ("inside.worker",)
+$settings_of_release
 
 # Off as in self-hosted Sentry, unless a test asks for it.
 if os.environ.get("CACHE_NODES"):
@@ -97,6 +99,7 @@ class Installation:
             "redis_database": redis_database,
             "requests": repr(str(self.requests)),
             "requests_level": repr("DEBUG" if log_requests else "WARNING"),
+            "settings_of_release": CHOSEN.settings,
             "secret_key": secrets.token_hex(25),
         }
         (folder / "config.yml").write_text(_OPTIONS.substitute(self._values))

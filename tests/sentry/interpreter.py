@@ -1,83 +1,80 @@
-"""Finds the CPython 3.8 that Sentry 23.7.1 needs: on PATH, from pyenv, or from uv."""
+"""Finds the CPython that a Sentry needs: on PATH, from pyenv, or from uv."""
 
 import os
 import shutil
 import subprocess
-import sys
 import venv
 from collections.abc import Iterator
 from pathlib import Path
 
-VERSION = "3.8"
-
 
 class NoInterpreterError(Exception):
-    """No CPython 3.8 is on this machine and none could be installed."""
+    """The CPython is not on this machine and could not be installed."""
 
 
-def find(cache: Path) -> Path:
-    """Return a CPython 3.8 that starts, letting uv install one as the last resort.
+def find(version: str, what: str, cache: Path) -> Path:
+    """Return a CPython of this version that starts, letting uv install one as the last resort.
 
+    :param version: Such as "3.8".
+    :param what: Who needs it, for the message of the error.
     :param cache: Folder that may hold a private uv.
     :raises NoInterpreterError: naming everything that was tried.
     """
-    for candidate in _present():
-        if _runs(candidate):
+    for candidate in _present(version):
+        if _runs(candidate, version):
             return candidate
-    return _from_uv(cache)
+    tried = (
+        f"{what} needs CPython {version}: there is no python{version} on PATH that starts, "
+        "none in pyenv, and"
+    )
+    return _from_uv(version, tried, cache)
 
 
-def _present() -> Iterator[Path]:
-    """Yield what may be a CPython 3.8 of this machine; a shim of pyenv's may refuse to start."""
-    on_path = shutil.which(f"python{VERSION}")
+def _present(version: str) -> Iterator[Path]:
+    """Yield what may be that CPython of this machine; a shim of pyenv's may refuse to start."""
+    on_path = shutil.which(f"python{version}")
     if on_path:
         yield Path(on_path)
     root = os.environ.get("PYENV_ROOT") or _output("pyenv", "root")
     if root:
         yield from sorted(
-            Path(root, "versions").glob(f"{VERSION}.*/bin/python{VERSION}"), reverse=True
+            Path(root, "versions").glob(f"{version}.*/bin/python{version}"), reverse=True
         )
 
 
-def _runs(python: Path) -> bool:
-    """Whether this is a CPython 3.8 that can make virtual environments."""
+def _runs(python: Path, version: str) -> bool:
+    """Whether this is a CPython of this version that can make virtual environments."""
     check = (
         "import sys, platform, venv, ensurepip;"
         "print(platform.python_implementation(), '%d.%d' % sys.version_info[:2])"
     )
-    return _output(str(python), "-c", check) == f"CPython {VERSION}"
+    return _output(str(python), "-c", check) == f"CPython {version}"
 
 
-def _from_uv(cache: Path) -> Path:
-    """Let uv find or install a CPython 3.8, with a private uv from PyPI where there is none."""
+def _from_uv(version: str, tried: str, cache: Path) -> Path:
+    """Let uv find or install the CPython, with a private uv from PyPI where there is none."""
     uv = shutil.which("uv")
     if uv is None:
         home = cache / "uv"
         uv = str(home / "bin" / "uv")
         if not Path(uv).exists():
             venv.create(home, with_pip=True, clear=True)
-            _run(str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "uv")
-    _run(uv, "python", "install", VERSION)
-    found = _output(uv, "python", "find", "--no-project", VERSION)
-    if found and _runs(Path(found)):
+            _run(tried, str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "uv")
+    _run(tried, uv, "python", "install", version)
+    found = _output(uv, "python", "find", "--no-project", version)
+    if found and _runs(Path(found), version):
         return Path(found)
     raise NoInterpreterError(
-        f"{_TRIED} uv installed one that does not start ({found or 'no path'})."
+        f"{tried} uv installed one that does not start ({found or 'no path'})."
     )
 
 
-_TRIED = (
-    f"Sentry 23.7.1 needs CPython {VERSION}: there is no python{VERSION} on PATH that starts, "
-    "none in pyenv, and"
-)
-
-
-def _run(*command: str) -> None:
+def _run(tried: str, *command: str) -> None:
     """Run a step of the last resort, whose failure means that there is no interpreter."""
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
         last = done.stdout.strip().splitlines()[-1:] or ["it said nothing"]
-        raise NoInterpreterError(f"{_TRIED} `{' '.join(command)}` failed: {last[0]}")
+        raise NoInterpreterError(f"{tried} `{' '.join(command)}` failed: {last[0]}")
 
 
 def _output(*command: str) -> str:
@@ -87,7 +84,3 @@ def _output(*command: str) -> str:
     except OSError:
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
-
-
-if __name__ == "__main__":
-    print(find(Path(sys.argv[1] if len(sys.argv) > 1 else ".cache")))

@@ -1,5 +1,6 @@
 """Events through Sentry's own code: its samples, EventManager, event store, tasks and deletions."""
 
+import inspect
 from datetime import datetime, timezone
 from time import time
 from typing import Any, Dict, List
@@ -37,13 +38,12 @@ def submit(samples: List[str]) -> List[str]:
         data = dict(_normalized(sample).get_data())
         data["project"] = _project().id
         submit_save_event(
-            project_id=data["project"],
+            **_whose(),
             from_reprocessing=False,
             cache_key=event_processing_store.store(data),
             event_id=data["event_id"],
             start_time=int(time()),
             data=None,
-            has_attachments=False,
         )
         event_ids.append(data["event_id"])
     return event_ids
@@ -86,6 +86,13 @@ def delete_issue(group_id: int, event_ids: List[str]) -> None:
 def issues() -> int:
     """Count the issues in the database."""
     return int(Group.objects.count())
+
+
+def _whose() -> Dict[str, Any]:
+    """Return the arguments of `submit_save_event` that not every release has."""
+    if "project" in inspect.signature(submit_save_event).parameters:  # 21.9.0
+        return {"project": _project()}
+    return {"project_id": _project().id, "has_attachments": False}
 
 
 def _project() -> Project:
