@@ -197,3 +197,34 @@ def test_destroy_wants_the_tables_name(bare, options_file, make_store):
 def test_json_of_a_node_is_what_jq_would_read(run, store, key):
     store.set(key, json.dumps({"message": "line\nline"}).encode("ascii"))
     assert json.loads(run("get", key).stdout) == {"message": "line\nline"}
+
+
+def test_get_as_an_object(run, store, key):
+    store.set(key, b'{"a":"\xc3\xa9"}\nextra\n[2]')
+    done = run("get", key, "--json")
+    assert done.json() == {"id": key, "bytes": 20, "node": {"a": "é"}, "subkeys": {"extra": [2]}}
+    assert run("get", key, "--json", "--raw").status == 2
+    assert run("get", key, "--json", "--subkey", "extra").status == 2
+
+
+def test_get_a_missing_node_as_an_object_is_an_error_all_the_same(run, key):
+    done = run("get", key, "--json")
+    assert (done.status, done.stdout) == (1, "")
+    assert "there is no node" in done.stderr
+
+
+def test_what_was_put_and_deleted_as_an_object(run, table, store, key):
+    done = run("put", key, "--json", input='{"a": 1}')
+    assert (done.json(), done.stderr) == ({"table": table, "id": key, "bytes": 7}, "")
+    assert store.get(key) == b'{"a":1}'
+    done = run("delete", key, "--json")
+    assert (done.json(), done.stderr) == ({"table": table, "deleted": 1}, "")
+    assert store.get(key) is None
+
+
+def test_what_was_destroyed_as_an_object(bare, options_file, make_store):
+    make_store(table="destroyed_in_json").bootstrap(automatic_expiry=False)
+    path = options_file(table="destroyed_in_json")
+    done = bare("--options", path, "destroy", "--yes-destroy", "destroyed_in_json", "--json")
+    assert done.json() == {"table": "destroyed_in_json", "result": "destroyed"}
+    assert bare("--options", path, "get", "x").status == 1

@@ -1,5 +1,6 @@
 """`sentry-tablestore delete`: delete nodes."""
 
+import json
 from typing import IO, Callable, Iterable, Iterator, List, Optional, Tuple
 
 import click
@@ -14,8 +15,11 @@ _AT_ONCE = 10000
 @command("delete")
 @click.argument("ids", nargs=-1)
 @click.option("--ids", "file", type=click.File("r"), help="More ids, one a line; - is stdin.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object of what was done.")
 @pass_configuration
-def delete(configuration: Configuration, ids: Tuple[str, ...], file: Optional[IO[str]]) -> None:
+def delete(
+    configuration: Configuration, ids: Tuple[str, ...], file: Optional[IO[str]], as_json: bool
+) -> None:
     """Delete the nodes with these IDS.
 
     \b
@@ -36,6 +40,9 @@ def delete(configuration: Configuration, ids: Tuple[str, ...], file: Optional[IO
     for some in _some(_all(ids, file)):
         remove(some)
         given += len(some)
+    if as_json:
+        click.echo(json.dumps({"table": store.table_name, "deleted": given}))
+        return
     click.echo("Deleted {:,} {}.".format(given, "node" if given == 1 else "nodes"), err=True)
 
 

@@ -1,5 +1,6 @@
 """`sentry-tablestore put`: write a node."""
 
+import json
 from datetime import timedelta
 from typing import IO, Optional
 
@@ -17,6 +18,7 @@ from .group import command, pass_configuration
 @click.option("--raw", is_flag=True, help="Write the input's bytes as they are.")
 @click.option("--ttl", metavar="TIME", help='Hide the node after this time, such as "14d".')
 @click.option("--force", is_flag=True, help="Replace a node or a subkey that is there.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object of what was done.")
 @pass_configuration
 def put(
     configuration: Configuration,
@@ -26,6 +28,7 @@ def put(
     raw: bool,
     ttl: Optional[str],
     force: bool,
+    as_json: bool,
 ) -> None:
     """Write the JSON in FILE (or stdin) as the node ID.
 
@@ -52,6 +55,9 @@ def put(
     store.set(id, value, lifetime)
     if configuration.is_sentrys():
         configuration.backend()._delete_cache_item(id)
+    if as_json:
+        click.echo(json.dumps({"table": store.table_name, "id": id, "bytes": len(value)}))
+        return
     click.echo(f"Wrote node '{id}': {len(value):,} bytes.", err=True)
 
 
