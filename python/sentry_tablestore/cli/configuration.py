@@ -14,6 +14,7 @@ import click
 from ..errors import TablestoreOptionsError
 from ..kvstore.tablestore import TablestoreKVStorage
 from ..options import DEFAULT_TABLE, KNOWN
+from . import output
 
 PREFIX = "SENTRY_TABLESTORE_"
 FILE_VARIABLE = PREFIX + "OPTIONS"
@@ -290,7 +291,9 @@ def _configure_sentry(config: Optional[str]) -> None:
             "environment of Sentry, or --options FILE"
         ) from None
     try:
-        configure()
+        with output.of_others_to_stderr():
+            configure()
+        output.logs_to_stderr()
     except Exception as error:
         # Settings are a program, which may raise anything. Not str(error): Sentry's own
         # ConfigurationError is a ClickException without the message that this would show.
