@@ -52,7 +52,10 @@ def calls(node_id: str, missing_id: str) -> Dict[str, Any]:
     client = sentry_sdk.Client(
         dsn="https://key@127.0.0.1/1", traces_sample_rate=1.0, transport=transport
     )
-    recording = mock.patch.object(metrics.backend, "inner", recorded)
+    if hasattr(metrics.backend, "inner"):
+        recording = mock.patch.object(metrics.backend, "inner", recorded)
+    else:  # up to 22.12.0
+        recording = mock.patch.object(metrics, "backend", recorded)
     with sentry_sdk.Hub(client), recording, sentry_sdk.start_transaction(op="test", name="test"):
         nodes.write(node_id, {"message": "x" * 5000})
         nodes.get(node_id)
