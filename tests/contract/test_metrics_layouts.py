@@ -176,6 +176,27 @@ class TestSpans:
         assert of_get == expected
         assert of_many == dict(expected, num_ids=2, missing=1)
 
+    @pytest.mark.parametrize("backend", ["old"], indirect=True)
+    def test_an_sdk_of_2022_is_asked_by_its_hub(self, backend, nodes, spans, new_id, monkeypatch):
+        sdk = sys.modules["sentry_sdk"]
+        current_span = sdk.get_current_span
+
+        class Scope:
+            span = property(lambda self: current_span())
+
+        class Hub:
+            class current:
+                scope = Scope()
+
+        monkeypatch.setattr(sdk, "Hub", Hub, raising=False)
+        monkeypatch.delattr(sdk, "get_current_span")
+        monkeypatch.setattr(sys.modules["sentry_tablestore.nodestore.sentry"], "_found", {})
+        node = new_id()
+        nodes.set(node, NODE)
+        nodes.get(node)
+        assert [op for op, _ in spans()] == ["nodestore", "nodestore.get"]
+        assert [tags["requests"] for _, tags in spans()] == [1, 1]
+
     @pytest.mark.parametrize("backend", ["old", "moved", "newest"], indirect=True)
     def test_where_it_makes_none_there_is_one_of_ours(self, server, nodes, spans, new_id):
         node = new_id()

@@ -242,10 +242,10 @@ def _find_base_span() -> Any:
     It makes none of today's kind, and none around `get_bytes` and `set_bytes`.
     """
     with contextlib.suppress(*_CHANGED):
-        from sentry_sdk import get_current_span
+        current_span = _find_current_span()
 
         def of_base() -> Any:
-            current = get_current_span()
+            current = current_span()
             if current is None:
                 return None
             op = getattr(current, "op", None) or ""
@@ -256,6 +256,15 @@ def _find_base_span() -> Any:
 
         return of_base
     return lambda: None
+
+
+def _find_current_span() -> Callable[[], Any]:
+    import sentry_sdk
+
+    with contextlib.suppress(AttributeError):
+        return sentry_sdk.get_current_span  # type: ignore[no-any-return]
+    hub = sentry_sdk.Hub  # SDKs of up to 2022
+    return lambda: hub.current.scope.span
 
 
 def _find_measure() -> Any:
