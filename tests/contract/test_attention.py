@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from contextlib import ExitStack
 from datetime import timedelta
 
 import forking
@@ -160,8 +161,8 @@ class TestCalls:
         self, server, make_store, clock, warnings, rule, options, told
     ):
         store = make_store(**dict({"timeout": 0.4}, **options))
-        rules = [] if rule is None else [dict(rule, count=-1)]
-        with server.failing(*rules):
+        failing = ExitStack() if rule is None else server.failing(dict(rule, count=-1))
+        with failing:
             for _ in range(3):
                 with pytest.raises(errors.TablestoreError) as caught:
                     store.get("a")
