@@ -18,6 +18,7 @@ from setuptools.command.sdist import sdist
 
 ROOT = os.path.dirname(os.path.abspath(__file__))
 MODULE = "github.com/PMExtra/sentry-tablestore/v2"
+HOME = "https://github.com/PMExtra/sentry-tablestore"
 # Written into a source distribution, which has no Git.
 COMMIT = "COMMIT"
 WHEEL_INSTEAD = (
@@ -29,6 +30,11 @@ WHEEL_INSTEAD = (
 def read(name):
     with open(os.path.join(ROOT, name), encoding="utf-8") as file:
         return file.read()
+
+
+def readme():
+    """The README as an index shows it, where links to files of this folder lead nowhere."""
+    return re.sub(r"\]\((?!https?:|#)", "](" + HOME + "/blob/HEAD/", read("README.md"))
 
 
 def stop(why):
@@ -167,8 +173,13 @@ setup(
     name="sentry-tablestore",
     version=version(),
     description="Sentry's nodestore on Alibaba Cloud Tablestore, and a local server for it",
-    long_description=read("README.md"),
+    long_description=readme(),
     long_description_content_type="text/markdown",
+    url=HOME,
+    project_urls={
+        "Changes": HOME + "/blob/HEAD/CHANGELOG.md",
+        "Documentation": HOME + "/blob/HEAD/docs/README.md",
+    },
     license="Apache-2.0",
     python_requires=">=3.6",
     # No requirement, ever: a pin could move Sentry's own packages. click is there in every Sentry.
@@ -178,6 +189,10 @@ setup(
         "Intended Audience :: System Administrators",
         "Operating System :: POSIX :: Linux",
         "Programming Language :: Python :: 3",
+    ]
+    # What `make compat` runs it with.
+    + ["Programming Language :: Python :: 3." + str(minor) for minor in range(6, 14)]
+    + [
         "Programming Language :: Python :: Implementation :: CPython",
         "Topic :: Database",
     ],

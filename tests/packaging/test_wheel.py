@@ -18,7 +18,7 @@ ELF_MACHINE = {"x86_64": 62, "aarch64": 183}
 CLICK = "click"
 WITH_CLICK = {"cli", "nodestore"}
 # Looked for in Sentry's process, and done without where it is not there.
-OPTIONAL = {"sentry", "sentry_sdk", "google", "django", "psycopg2", "pytest"}
+OPTIONAL = {"sentry", "sentry_sdk", "structlog", "google", "django", "psycopg2", "pytest"}
 
 
 @pytest.fixture(params=built.MACHINES)
@@ -46,6 +46,17 @@ def test_it_requires_nothing(wheel):
     assert metadata["Requires-Python"] == ">=3.6"
     assert metadata.get_all("Requires-Dist") is None
     assert metadata.get_all("Provides-Extra") is None
+
+
+def test_its_page_on_an_index_has_no_link_that_leads_nowhere(wheel):
+    metadata = Parser().parsestr(read(wheel, ".dist-info/METADATA").decode())
+    links = re.findall(r"\]\(([^)]+)\)", metadata.get_payload())
+    assert [link for link in links if not link.startswith(("https://", "#"))] == []
+    files = [link.split("/blob/HEAD/")[1].split("#")[0] for link in links if "/blob/HEAD/" in link]
+    assert "docs/quick-start.md" in files
+    assert [file for file in files if not (built.REPOSITORY / file).exists()] == []
+    for minor in range(6, 14):
+        assert f"Programming Language :: Python :: 3.{minor}" in metadata.get_all("Classifier")
 
 
 def test_the_package_imports_nothing_that_it_does_not_bring_or_find():
