@@ -14,7 +14,7 @@ import installed
 import pytest
 
 GO = os.environ.get("GO") or shutil.which("go")
-NOT_BUILT = ("bench/", "demo/", "proof/", "tests/")
+NOT_BUILT = ("bench/", "demo/", "proof/", "security/", "tests/")
 SOURCE_FILES = (".go", ".c", ".h", ".map", ".py", ".pyi")
 
 
