@@ -113,6 +113,12 @@ func decompress(data []byte, flags int64) ([]byte, error) {
 }
 
 func inflate(data []byte) ([]byte, error) {
+	// Event JSON shrinks to a quarter or so: this grows at most once or twice.
+	return inflateInto(make([]byte, 0, 5*len(data)+bytes.MinRead), data)
+}
+
+// inflateInto does so into a buffer, where that is large enough.
+func inflateInto(buffer, data []byte) ([]byte, error) {
 	source := bytes.NewReader(data)
 	reader, _ := zlibReaders.Get().(io.ReadCloser)
 	if reader == nil {
@@ -124,8 +130,7 @@ func inflate(data []byte) ([]byte, error) {
 		return nil, err
 	}
 	defer zlibReaders.Put(reader)
-	// Event JSON shrinks to a quarter or so: this grows at most once or twice.
-	out := bytes.NewBuffer(make([]byte, 0, 5*len(data)+bytes.MinRead))
+	out := bytes.NewBuffer(buffer[:0])
 	if _, err := out.ReadFrom(io.LimitReader(reader, MaxValueSize+1)); err != nil {
 		return nil, err
 	}

@@ -6,8 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-
-	"github.com/valyala/bytebufferpool"
+	"sync"
 
 	"github.com/PMExtra/sentry-tablestore/v2/tablestore"
 )
@@ -89,6 +88,12 @@ func (s *Store) Import(ctx context.Context, nodes []Imported, encoding Encoding,
 	return in.outcomes, nil
 }
 
+// scratches are for values that are looked at, and not kept.
+var scratches = sync.Pool{New: func() any { return new([]byte) }}
+
+// maxScratch is the largest that is kept for the next value.
+const maxScratch = 1 << 20
+
 // prepare gives what is to be written, or why nothing is.
 func (s *Store) prepare(ctx context.Context, node *Imported, encoding Encoding) (*encoded, Outcome, error) {
 	now := s.now().UnixMilli()
@@ -97,6 +102,8 @@ func (s *Store) prepare(ctx context.Context, node *Imported, encoding Encoding) 
 		return nil, Expired, nil
 	}
 	stream, value := node.Value, node.Value
+	scratch := scratches.Get().(*[]byte)
+	defer scratches.Put(scratch)
 	var err error
 	if encoding == Base64Zlib {
 		stream = make([]byte, base64.StdEncoding.DecodedLen(len(node.Value)))
@@ -107,8 +114,11 @@ func (s *Store) prepare(ctx context.Context, node *Imported, encoding Encoding) 
 		stream = stream[:n]
 	}
 	if encoding != Plain {
-		if value, err = inflate(stream); err != nil {
+		if value, err = inflateInto(*scratch, stream); err != nil {
 			return nil, Broken, nil
+		}
+		if cap(value) <= maxScratch {
+			*scratch = value
 		}
 	}
 	if encoding == Base64Zlib && !bytes.HasPrefix(value, []byte("{")) {
@@ -119,10 +129,19 @@ func (s *Store) prepare(ctx context.Context, node *Imported, encoding Encoding) 
 	}
 	var e *encoded
 	if encoding != Plain && s.compression == flagZlib {
-		e = &encoded{data: stream, flags: flagZlib, buffer: bytebufferpool.Get()}
+		e = &encoded{data: stream, flags: flagZlib}
 		e.counted(ctx, len(value))
-	} else if e, err = s.encode(ctx, value, 0); err != nil {
-		return nil, 0, err
+	} else {
+		if e, err = s.encode(ctx, value, 0); err != nil {
+			return nil, 0, err
+		}
+		if s.compression != 0 || encoding != Plain {
+			// A thousand nodes wait to be written at once. In buffers of the pool, each of which was some large node's before,
+			// they would take many times their size.
+			kept := &encoded{data: bytes.Clone(e.data), flags: e.flags}
+			e.release()
+			e = kept
+		}
 	}
 	e.expires, e.written = node.Expires, node.Written
 	return e, 0, nil

@@ -260,3 +260,38 @@ func TestDiscardTakesOnlyTheImportBack(t *testing.T) {
 		t.Errorf("the large one left %v", names)
 	}
 }
+
+func TestNodesThatWaitToBeWrittenTakeTheirOwnSizeOnly(t *testing.T) {
+	for _, name := range []string{"", "zlib", "zstd"} {
+		s, _, _ := newStore(t, compression(name))
+		for _, size := range []int{900_000, 300, 900_000, 300, 3_000_000, 300} {
+			for _, encoding := range []Encoding{Plain, Zlib, Base64Zlib} {
+				value := append([]byte("{"), text(size)...)
+				stream, err := compress(nil, value, map[Encoding]int64{Zlib: flagZlib, Base64Zlib: flagZlib}[encoding])
+				if err != nil {
+					t.Fatal(err)
+				}
+				if encoding == Base64Zlib {
+					stream = []byte(base64.StdEncoding.EncodeToString(stream))
+				}
+				e, outcome, err := s.prepare(t.Context(), &Imported{ID: "a", Value: stream, Written: 1}, encoding)
+				if err != nil || e == nil {
+					t.Fatalf("%q, encoding %d: outcome %c, %v", name, encoding, outcome, err)
+				}
+				if e.buffer == nil && cap(e.data) > 2*len(e.data)+64 {
+					t.Errorf("%q, encoding %d: %d bytes take %d", name, encoding, len(e.data), cap(e.data))
+				}
+				if e.buffer != nil && (encoding != Plain || name != "") {
+					t.Errorf("%q, encoding %d: it keeps a buffer of the pool", name, encoding)
+				}
+				// What is kept is not overwritten by the next ones.
+				if _, _, err := s.prepare(t.Context(), &Imported{ID: "b", Value: []byte(strings.Repeat("x", len(value))), Written: 1}, Plain); err != nil {
+					t.Fatal(err)
+				}
+				if got, err := decompress(e.data, e.flags); err != nil || !bytes.Equal(got, value) {
+					t.Errorf("%q, encoding %d: another value is left, %v", name, encoding, err)
+				}
+			}
+		}
+	}
+}

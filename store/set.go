@@ -49,10 +49,12 @@ func (e *encoded) counted(ctx context.Context, size int) {
 	}
 }
 
-// release gives the buffer back; data is gone then.
+// release gives the buffer back, where there is one; data is gone then.
 func (e *encoded) release() {
 	e.data = nil
-	bytebufferpool.Put(e.buffer)
+	if e.buffer != nil {
+		bytebufferpool.Put(e.buffer)
+	}
 }
 
 func (e *encoded) split() bool { return len(e.data) > maxCell }
