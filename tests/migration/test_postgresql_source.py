@@ -131,6 +131,33 @@ def test_changed_tells_deleted_and_rewritten_rows(make_table):
     assert (new.id, new.written, payload(of.encoding, new.value)) == ("c", NOW + 1, b'{"n":1}')
 
 
+@pytest.mark.parametrize("limits", [{}, {"since": NOW - 10, "until": NOW + 10}])
+def test_changed_looks_at_a_page_as_a_whole_and_at_others_by_their_ids(make_table, limits):
+    table = make_table()
+    table.insert((f"{n:02}", b"{}", NOW) for n in range(60))
+    table.insert((f"{n:02}+", b"{}", NOW - 1000) for n in range(60))
+    of = PostgreSQLSource(table.connect, table.name, **limits)
+    reader = of.reader()
+    first = reader.page(WHOLE, None, 40, 1 << 20)
+    second = reader.page(WHOLE, first.cursor, 40, 1 << 20)
+    table.insert([("30-", b"{}", NOW)])  # new between rows of the page: none of those asked for
+    for id, written in (("05", NOW - 5000), ("35", NOW + 5000), ("36", NOW + 1)):
+        table.run(
+            "UPDATE {table} SET data = %s, timestamp = %s WHERE id = %s",
+            [encoded(b'{"n":1}'), moment(written), id],
+        )
+    table.run("DELETE FROM {table} WHERE id IN ('06', '37', '38+')")
+    for rows in (second.rows, second.rows[3:], second.rows[:5], first.rows, []):
+        asked = {row.id for row in rows}
+        changed = {row.id: row for row in reader.changed(rows)}
+        assert set(changed) == asked & {"05", "06", "35", "36", "37", "38+"}
+        for id, row in changed.items():
+            if id in ("06", "37", "38+"):
+                assert row.trouble == source.GONE
+            else:
+                assert payload(of.encoding, row.value) == b'{"n":1}'
+
+
 def test_one_unreadable_row_does_not_hide_the_others(make_table):
     table = make_table()
     table.insert((id, b"{}", NOW) for id in ("a", "b", "c"))

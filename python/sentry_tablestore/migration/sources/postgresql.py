@@ -25,8 +25,8 @@ _TIMESTAMPTZ = (1184,)
 # Whole milliseconds, as floor. Before PostgreSQL 14 extract() gives a double, which holds
 # microseconds exactly only after rounding.
 _WRITTEN = (
-    "CASE WHEN isfinite({0}timestamp)"
-    " THEN round(extract(epoch FROM {0}timestamp) * 1000000)::bigint / 1000 ELSE -1 END"
+    "CASE WHEN isfinite(timestamp)"
+    " THEN round(extract(epoch FROM timestamp) * 1000000)::bigint / 1000 ELSE -1 END"
 )
 
 
@@ -112,6 +112,7 @@ class PostgreSQLReader(source.Reader):
         self._source = of
         self._connection: Any = None
         self._lock = threading.Lock()
+        self._page: List[str] = []
 
     def page(self, part: Part, cursor: Optional[str], max_rows: int, max_bytes: int) -> Page:
         where, parameters = self._limits(), []
@@ -134,22 +135,27 @@ class PostgreSQLReader(source.Reader):
             limit = min(max_rows, _FETCHED_AT_ONCE)
             ids = self._all(f"SELECT id {part_of_table} LIMIT {limit:d}", parameters)
             rows = [self._one(id) for (id,) in ids]
+        self._page = [row.id for row in rows]
         return Page(rows, rows[-1].id if rows else None)
 
     def changed(self, rows: List[SourceRow]) -> List[SourceRow]:
         if not rows:
             return []
-        statement = (
-            "SELECT w.id FROM unnest(%s::varchar[], %s::bigint[]) AS w (id, written)"
-            " LEFT JOIN {table} AS n ON n.id = w.id"
-            f" WHERE n.id IS NULL OR {_WRITTEN.format('n.')} <> w.written"
-        )
-        written = [[row.id for row in rows], [row.written for row in rows]]
-        changed = {id for (id,) in self._all(statement, written)}
-        return self.fetch([row.id for row in rows if row.id in changed]) if changed else []
+        ids = [row.id for row in rows]
+        if 2 * len(rows) >= len(self._page) and set(ids) <= set(self._page):
+            # Most of the page that was read last: the index gives that for a tenth of what it
+            # takes to look up each row.
+            where = f"{self._limits()} AND id >= %s AND id <= %s"
+            limits = [self._page[0], self._page[-1]]
+        else:
+            where, limits = "id = ANY(%s::varchar[])", [ids]
+        written = dict(self._all(f"SELECT id, {_WRITTEN} FROM {{table}} WHERE {where}", limits))
+        return self.fetch([row.id for row in rows if written.get(row.id) != row.written])
 
     def fetch(self, ids: Sequence[str]) -> List[SourceRow]:
         """Read rows by their ids, in the order of these; GONE where there is none."""
+        if not ids:
+            return []
         try:
             rows = self._rows("{table}", "id = ANY(%s::varchar[])", [list(ids)])
         except _UnreadableError:
@@ -191,7 +197,7 @@ class PostgreSQLReader(source.Reader):
     def oldest(self) -> int:
         """Tell the write time of the oldest row, ms since 1970; 0 when there is none."""
         rows = self._all(
-            f"SELECT {_WRITTEN.format('n.')} FROM (SELECT min(timestamp) AS timestamp"
+            f"SELECT {_WRITTEN} FROM (SELECT min(timestamp) AS timestamp"
             f" FROM {{table}} WHERE {self._limits()}) AS n WHERE n.timestamp IS NOT NULL",
             [],
         )
@@ -236,9 +242,9 @@ class PostgreSQLReader(source.Reader):
         try:
             rows = self._rows("{table}", "id = %s", [id])
         except _UnreadableError as error:
-            ((written,),) = self._all(
-                f"SELECT {_WRITTEN.format('')} FROM {{table}} WHERE id = %s", [id]
-            ) or [(0,)]
+            ((written,),) = self._all(f"SELECT {_WRITTEN} FROM {{table}} WHERE id = %s", [id]) or [
+                (0,)
+            ]
             return SourceRow(id, None, written, trouble=source.UNREADABLE, detail=str(error))
         return rows[0] if rows else _gone(id)
 
@@ -258,7 +264,7 @@ class PostgreSQLReader(source.Reader):
             oldest = int(time.time() * 1000) - self._source.lifetime
             readable += f" AND timestamp >= {_moment(oldest)}"
         statement = (
-            f"COPY (SELECT id, {_WRITTEN.format('')}, octet_length(data) > {_LARGEST},"
+            f"COPY (SELECT id, {_WRITTEN}, octet_length(data) > {_LARGEST},"
             f" CASE WHEN {readable} THEN data END FROM {table} WHERE {where}) TO STDOUT"
         )
         lines = Lines()
