@@ -1,6 +1,7 @@
 """Nodes of any NodeStorage class for a list of ids."""
 
 import io
+import os
 from typing import ClassVar
 
 import pytest
@@ -83,6 +84,36 @@ def test_values_missing_ids_and_failures_are_told_apart(tmp_path, monkeypatch):
         ("c", b"{} ", ""),
     ]
     assert page.rows[2].detail == "OSError: this object is damaged"
+
+
+class FileStorage:
+    """Holds each node in a file, as Sentry's backend for files does."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def _get_bytes(self, id):
+        with open(os.path.join(self.path, id), "rb") as file:
+            return file.read()
+
+    def _get_bytes_multi(self, ids):
+        return {id: self._get_bytes(id) for id in ids}
+
+
+def test_a_missing_file_is_a_missing_node_but_a_missing_folder_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    folder = tmp_path / "nodes"
+    folder.mkdir()
+    (folder / "a").write_bytes(b"{}")
+    of = NodeStorageSource(
+        f"{__name__}.FileStorage", {"path": str(folder)}, ids_in(tmp_path, "a", "b")
+    )
+    rows = of.reader().fetch(["a", "b"])
+    assert [(row.value, row.trouble) for row in rows] == [(b"{}", ""), (None, source.GONE)]
+    folder.rename(tmp_path / "elsewhere")
+    rows = of.reader().fetch(["a", "b"])
+    assert [row.trouble for row in rows] == [source.UNREADABLE] * 2
+    assert "No such file or directory" in rows[0].detail
 
 
 def test_changed_tells_nodes_that_have_gone(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import json
+import os
 import time
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
@@ -108,6 +109,8 @@ class NodeStorageReader(source.Reader):
             try:
                 return _row(id, self._source.storage._get_bytes(id))
             except Exception as error:  # noqa: BLE001 - see above; the report names it
+                if _says_missing(error):
+                    return _row(id, None)
                 if attempt == _ATTEMPTS:
                     return SourceRow(id, None, 0, trouble=source.UNREADABLE, detail=_said(error))
                 time.sleep(0.1 * 4**attempt / 4)
@@ -134,6 +137,16 @@ def _row(id: str, value: Any) -> SourceRow:
     if value is None:
         return SourceRow(id, None, 0, trouble=source.GONE)
     return SourceRow(id, bytes(value), 0)
+
+
+def _says_missing(error: BaseException) -> bool:
+    """Whether a backend for files, Sentry's own among them, says so that there is no such node.
+
+    When the folder is not there either, it may as well be a disk that is not mounted.
+    """
+    if not isinstance(error, FileNotFoundError) or not error.filename:
+        return False
+    return os.path.isdir(os.path.dirname(os.path.abspath(error.filename)))
 
 
 def _said(error: BaseException) -> str:
