@@ -39,21 +39,28 @@ def counted(moved=0, failures=()):
 
 
 def test_what_was_saved_is_there_again(keepers):
-    checkpoint = Checkpoint(locked(keepers()), IDENTITY)
+    now = 100.0
+    checkpoint = Checkpoint(locked(keepers()), IDENTITY, lambda: now)
     assert not checkpoint.resumed
+    checkpoint.begin()
     checkpoint.plan(PARTS)
     checkpoint.advance(0, "c", counted(5, ODD), ODD)
+    now = 101.5
     checkpoint.advance(1, None, counted(7), [])
-    checkpoint.spent(1.5)
+    now = 109.0  # after the last batch, so that a run that is killed now does not count it
+    assert checkpoint.seconds == 9.0
     checkpoint.close()
 
-    again = Checkpoint(locked(keepers()), IDENTITY)
+    again = Checkpoint(locked(keepers()), IDENTITY, lambda: now)
     assert again.resumed
     assert again.open_parts() == [(0, PARTS[0], "c")]
     assert again.tally().to_json() == checkpoint.tally().to_json()
     assert again.tally().rows == 14
     assert [failure for _, failure in again.failures()] == ODD
     assert again.seconds == 1.5
+    again.begin()
+    now = 110.0
+    assert again.seconds == 2.5
     assert again.progress() == (1, 2)
 
 

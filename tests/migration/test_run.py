@@ -7,6 +7,7 @@ import uuid
 from contextlib import contextmanager
 
 import psycopg2
+import psycopg2.extensions
 import pytest
 from sentry_tablestore.errors import TablestoreConnectionError, TablestorePermissionError
 from sentry_tablestore.migration.carry import Carrier
@@ -111,6 +112,31 @@ def test_stopping_takes_less_than_a_second(rows, migration, server, make_store):
         assert time.monotonic() - begun < 1.4
     assert not run.is_idle()
     assert run.checkpoint.tally().rows == 0
+
+
+class Unreachable(psycopg2.extensions.connection):
+    """A connection over a network that has gone: nothing that is asked of the server returns."""
+
+    def cancel(self):
+        """Wait for the server."""
+        time.sleep(5)
+
+
+def test_a_database_that_does_not_answer_does_not_hold_up_the_end(rows, migration, server):
+    table = rows(2000)
+
+    def connect():
+        connection = psycopg2.connect(connection_factory=Unreachable, **table.parameters)
+        connection.autocommit = True
+        return connection
+
+    run = migration(table, connect=connect)
+    with server.failing({"operation": "BatchWriteRow", "delay_ms": 3000, "count": -1}):
+        stopping = threading.Timer(0.3, run.stop)
+        stopping.start()
+        begun = time.monotonic()
+        assert run.run(quiet) == STOPPED
+        assert time.monotonic() - begun < 1.2
 
 
 def test_throttling_slows_it_down_and_drops_nothing(rows, migration, store, server, make_store):

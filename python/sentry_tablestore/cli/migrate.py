@@ -180,7 +180,10 @@ def _run(
             legacy.close()
     failures = write_failures(saved, failed_file) if saved.tally().failures else 0
     seconds = migration.status().seconds
-    for line in report(saved.tally(), ending, seconds, before, failed_file if failures else ""):
+    told = report(
+        saved.tally(), ending, seconds, saved.seconds, before, failed_file if failures else ""
+    )
+    for line in told:
         click.echo(line)
     if ending == FAILED:
         click.echo(f"Error: {_reason(migration.failure)}", err=True)
@@ -189,8 +192,9 @@ def _run(
     status = (
         128 + signals[0] if ending == STOPPED and signals else int(ending == FAILED or failures > 0)
     )
-    if not migration.is_idle():
-        # A thread that is still in a call would keep the interpreter from ending.
+    if ending == STOPPED or not migration.is_idle():
+        # A thread that is still in a call would keep the interpreter from ending, and a person who
+        # has pressed Ctrl-C does not want to wait until all that Sentry imports is torn down.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)

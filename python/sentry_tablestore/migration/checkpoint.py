@@ -10,7 +10,8 @@ Where it is kept is a `Keeper`: `checkpoint_file.FileKeeper` or `checkpoint_tabl
 
 import json
 import threading
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+import time
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 from .sources.source import Part
 from .tally import Failure, Tally
@@ -72,7 +73,12 @@ class Checkpoint:
     :raises CheckpointError: when another migration left it there.
     """
 
-    def __init__(self, keeper: Keeper, identity: Dict[str, Any]) -> None:
+    def __init__(
+        self,
+        keeper: Keeper,
+        identity: Dict[str, Any],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.keeper = keeper
         self.resumed = False
         self._lock = threading.Lock()
@@ -86,6 +92,8 @@ class Checkpoint:
         self._done: List[bool] = []
         self._tally = Tally()
         self._seconds = 0.0
+        self._begun: Optional[float] = None
+        self._clock = clock
         self._journal = self._retried = 0
         state = keeper.load()
         if state is not None:
@@ -146,17 +154,15 @@ class Checkpoint:
         with self._lock:
             return self._journal
 
+    def begin(self) -> None:
+        """Count the time from now on as this run's; each save saves it too."""
+        self._begun = self._clock()
+
     @property
     def seconds(self) -> float:
-        """How long the runs before this one took together."""
-        return self._seconds
-
-    def spent(self, seconds: float) -> None:
-        """Save how long all runs took together until now; the next run starts from there."""
-        with self._lock:
-            self._seconds = seconds
-            self._change += 1
-        self._save()
+        """How long all runs took together, each until its last batch."""
+        now = self._clock()
+        return self._seconds + now - (now if self._begun is None else self._begun)
 
     def tally(self) -> Tally:
         """Give a copy of the counts."""
@@ -195,7 +201,7 @@ class Checkpoint:
             "format": FORMAT,
             "identity": self._identity,
             "counts": self._tally.to_json(),
-            "seconds": round(self._seconds, 1),
+            "seconds": round(self.seconds, 1),
             "retried": self._retried,
             "parts": [
                 [part.after, part.upto, cursor, done]

@@ -92,9 +92,10 @@ class Progress:
 
 def _columns(stream: Any) -> int:
     try:
-        return max(20, os.get_terminal_size(stream.fileno()).columns)
+        columns = os.get_terminal_size(stream.fileno()).columns
     except (OSError, ValueError, AttributeError):
-        return 120
+        columns = 0
+    return columns or 80  # a terminal in a container may have no size yet
 
 
 def megabytes(size: float) -> str:

@@ -10,10 +10,13 @@ from .run import FINISHED, STOPPED
 from .tally import FAILED, SKIPPED, Tally
 
 
-def report(tally: Tally, ending: str, seconds: float, before: int, failed_file: str) -> List[str]:
+def report(
+    tally: Tally, ending: str, seconds: float, all_seconds: float, before: int, failed_file: str
+) -> List[str]:
     """Give the lines of the report; the counts of its lines add up to the rows that were read.
 
     :param seconds: That this run took.
+    :param all_seconds: That all runs took.
     :param before: Rows that earlier runs read.
     :param failed_file: Where the ids of the failed rows are; "" when there are none.
     """
@@ -21,7 +24,8 @@ def report(tally: Tally, ending: str, seconds: float, before: int, failed_file: 
     rate = (tally.rows - before) / seconds if seconds > 0 else 0.0
     lines = [
         f"{head}: {tally.rows:,} rows read, {before:,} of them by earlier runs; "
-        f"this run took {duration(seconds)} ({rate:,.0f} rows/s)",
+        f"this run took {duration(seconds)} ({rate:,.0f} rows/s)"
+        + (f", all together {duration(all_seconds)}" if before else ""),
         f"  moved    {tally.moved:>12,}  {megabytes(tally.bytes)} as they are in the source",
     ]
     for title, counts, reasons in (
