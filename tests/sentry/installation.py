@@ -134,11 +134,12 @@ class Installation:
         return done.stdout
 
     def tablestore(
-        self, *arguments: str, given: str = "", **variables: str
+        self, *arguments: str, given: str = "", deadline: float = 120, **variables: str
     ) -> subprocess.CompletedProcess[str]:
         """Run `sentry-tablestore` to its end, as a person in Sentry's container does.
 
         :param given: What it gets on standard input.
+        :param deadline: Seconds it may take.
         :param variables: More environment variables for it.
         """
         return subprocess.run(
@@ -147,7 +148,7 @@ class Installation:
             input=given,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=deadline,
         )
 
     @contextlib.contextmanager

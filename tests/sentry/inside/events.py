@@ -54,6 +54,11 @@ def read(event_id: str) -> Any:
     return nodes.get(Event.generate_node_id(_project().id, event_id))
 
 
+def node_id(event_id: str) -> str:
+    """Return the id of an event's node."""
+    return str(Event.generate_node_id(_project().id, event_id))
+
+
 def bound(event_ids: List[str]) -> List[Dict[str, Any]]:
     """Return the data of events whose nodes one `bind_nodes` fetched, as in Sentry's lists."""
     events = [Event(_project().id, event_id) for event_id in event_ids]
