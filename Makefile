@@ -12,7 +12,7 @@ GO_PACKAGES := . ./bench/... ./call/... ./cmd/... ./cpython/... ./local/... ./pr
 # cgo needs Python.h; -O2 is cgo's own default, which setting the variable would drop.
 export CGO_CFLAGS := -O2 -I$(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_paths()["include"])')
 
-.PHONY: help build wheel wheels sdist demo test test-python lint security race matrix fuzz test-sdks chaos crash bench bench-server bench-nodestores footprint profile migration-proof clean
+.PHONY: help build wheel wheels sdist demo test test-python lint security race matrix fuzz test-sdks chaos crash bench bench-server bench-nodestores footprint profile bench-migrate migration-proof clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -101,6 +101,9 @@ bench-nodestores: wheel $(VENV)/.ready ## Sentry's Django nodestore on PostgreSQ
 
 footprint: wheel $(VENV)/.ready ## memory, time to start and the wheel's size, written down in docs/results/footprint.md
 	$(PY) bench/footprint --save docs/results/footprint.md
+
+bench-migrate: build ## rows a second of migrate beside COPY and a plain loop, written down in docs/results/bench-migrate.md
+	$(PY) bench/migrate/bench.py --save docs/results/bench-migrate.md $(ARGS)
 
 migration-proof: build wheel ## migrate 200,000 rows in a real Sentry, killed again and again: docs/results/migration.md
 	MIGRATION_ROWS=200000 MIGRATION_KILLS=12 MIGRATION_RESULT=docs/results/migration.md \
