@@ -33,10 +33,10 @@ func compressionFlag(name string) (int64, error) {
 	return 0, fmt.Errorf("compression %q is none of \"\", \"zlib\", \"zstd\"", name)
 }
 
-// Encoders are costly to make and are not shared: one of concurrency 1 for each call that
-// compresses at the moment is faster than one encoder that hands its parts to many.
+// Encoders and decoders are not shared: one of concurrency 1 for each call that works at the moment is faster than one that
+// hands its parts to many.
 var (
-	zstdEncoders = sync.Pool{New: func() any {
+	zstdEncoders = newShelf(func() *zstd.Encoder {
 		encoder, err := zstd.NewWriter(nil,
 			zstd.WithEncoderConcurrency(1),
 			zstd.WithEncoderCRC(true),
@@ -48,16 +48,16 @@ var (
 			panic(err) // only a wrong option does that
 		}
 		return encoder
-	}}
-	zlibWriters = sync.Pool{New: func() any { return zlib.NewWriter(nil) }}
-	zlibReaders sync.Pool
-	zstdDecoder = sync.OnceValue(func() *zstd.Decoder {
-		decoder, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(MaxValueSize))
+	})
+	zstdDecoders = newShelf(func() *zstd.Decoder {
+		decoder, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(MaxValueSize))
 		if err != nil {
 			panic(err) // only a wrong option does that
 		}
 		return decoder
 	})
+	zlibWriters = newShelf(func() *zlib.Writer { return zlib.NewWriter(nil) })
+	zlibReaders sync.Pool
 )
 
 // compress appends the compressed value to buffer. Without a flag it is the value itself that is returned.
@@ -65,20 +65,17 @@ func compress(buffer, value []byte, flag int64) ([]byte, error) {
 	switch flag {
 	case flagZlib:
 		out := bytes.NewBuffer(buffer)
-		writer := zlibWriters.Get().(*zlib.Writer)
-		defer zlibWriters.Put(writer)
-		writer.Reset(out)
-		if _, err := writer.Write(value); err != nil {
-			return nil, err
-		}
-		if err := writer.Close(); err != nil {
-			return nil, err
-		}
-		return out.Bytes(), nil
+		var err error
+		zlibWriters.with(func(writer *zlib.Writer) {
+			writer.Reset(out)
+			if _, err = writer.Write(value); err == nil {
+				err = writer.Close()
+			}
+		})
+		return out.Bytes(), err
 	case flagZstd:
-		encoder := zstdEncoders.Get().(*zstd.Encoder)
-		defer zstdEncoders.Put(encoder)
-		return encoder.EncodeAll(value, buffer), nil
+		zstdEncoders.with(func(encoder *zstd.Encoder) { buffer = encoder.EncodeAll(value, buffer) })
+		return buffer, nil
 	}
 	return value, nil
 }
@@ -95,7 +92,9 @@ func decompress(data []byte, flags int64) ([]byte, error) {
 		}
 		return value, nil
 	case flagZstd:
-		value, err := zstdDecoder().DecodeAll(data, nil)
+		var value []byte
+		var err error
+		zstdDecoders.with(func(decoder *zstd.Decoder) { value, err = decoder.DecodeAll(data, nil) })
 		if errors.Is(err, zstd.ErrDecoderSizeExceeded) || errors.Is(err, zstd.ErrWindowSizeExceeded) {
 			return nil, errTooLargeRaw
 		}
