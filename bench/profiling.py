@@ -32,8 +32,8 @@ _ENTRY = re.compile(r"^\s*([\d.]+)%\s+(\S+)\s+\[[.k]\]\s+(.+?)[\s-]*$")
 _HEAD = """# Profiles
 
 Where the CPU of a client of this package goes, by `perf` (cpu-clock), Python, C, Go and the kernel
-together: percent of the samples in
-the function itself. Written by `make profile`.
+together: percent of the samples in the function itself. Written by `make profile`; what was done
+about it: [bench/README.md](../../bench/README.md#what-profiles-led-to).
 """
 
 
