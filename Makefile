@@ -12,7 +12,7 @@ GO_PACKAGES := . ./bench/... ./call/... ./cmd/... ./cpython/... ./local/... ./pr
 # cgo needs Python.h; -O2 is cgo's own default, which setting the variable would drop.
 export CGO_CFLAGS := -O2 -I$(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_paths()["include"])')
 
-.PHONY: help build wheel wheels sdist demo test test-python lint security race matrix fuzz test-sdks chaos crash bench bench-server bench-nodestores footprint profile bench-migrate migration-proof clean
+.PHONY: help build wheel wheels sdist demo test test-python lint security race matrix fuzz test-sdks chaos crash bench bench-server bench-nodestores footprint dictionary profile bench-migrate migration-proof clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
