@@ -1,8 +1,8 @@
 """Measures Sentry's Django nodestore and this one beside each other: `make bench-nodestores`.
 
 A real Sentry 23.7.1 drives both, on one machine: its own nodestore on PostgreSQL, and this package
-on `tablestore-local`. Every write of both is on the disk when it returns. The one runs after the
-other; the server that is not measured has nothing to do. What the figures mean is said on the page
+on `tablestore-local`. Every write of both is on the disk when it returns. They are measured in
+turns; the one that is not measured has nothing to do. What the figures mean is said on the page
 that is written, see page.py.
 """
 
@@ -28,10 +28,12 @@ import installation
 import page
 import services
 import tablestore_local
-from measure import Figures, Plan, Say, measure
+from measure import Plan, Store, measure
 
 # Different events of a run; each node gets its own id in one of them.
 EVENTS = 4000
+LOCAL_SETTINGS = "its defaults, each acknowledged write synced, in groups"
+BEGAN = time.monotonic()
 
 
 def main() -> None:
@@ -51,12 +53,13 @@ def main() -> None:
     gathered = facts.facts(
         " ".join(["python", "bench/nodestores", *sys.argv[1:]]), versions=[], **{"the disk": ""}
     )
-    with prepared(EVENTS) as (folder, file), services.redis() as redis:
-        postgresql, known = _postgresql(folder, file, plan, redis)
-        local, settings = _local(folder, file, plan, redis)
+    with prepared(EVENTS) as (folder, file), contextlib.ExitStack() as running:
+        stores = [_postgresql(folder, running), _local(folder, running)]
+        figures = measure(stores, file, plan, _say)
+        known = stores[0].disk.version(), stores[0].disk.settings()
     gathered["versions"] = ", ".join(["Sentry 23.7.1", "CPython 3.8", known[0], facts.go_version()])
     gathered["the disk"] = f"4 KB are on it after {disk.sync_microseconds():,.0f} µs (fdatasync)"
-    text = page.page(gathered, plan, postgresql, local, known[1], settings)
+    text = page.page(gathered, plan, *figures, known[1], LOCAL_SETTINGS)
     print(text)
     if arguments.save:
         arguments.save.parent.mkdir(parents=True, exist_ok=True)
@@ -74,43 +77,36 @@ def prepared(count: int) -> Iterator[tuple[Path, Path]]:
         yield Path(name), file
 
 
-def _postgresql(
-    folder: Path, file: Path, plan: Plan, redis: services.Redis
-) -> tuple[Figures, tuple[str, str]]:
-    """Measure Sentry's own; return the figures, and the server's version and settings."""
+def _postgresql(folder: Path, running: contextlib.ExitStack) -> Store:
+    """Start a Sentry with its own nodestore, on a PostgreSQL whose commits wait for the disk."""
+    redis = running.enter_context(services.redis())
     migrated = installation.migrated_postgresql(folder / "migration", redis, durable=True)
-    with migrated as server, installation.database(server, "sentry") as database:
-        made = installation.Installation(
-            folder / "django", database, installation.Nodestore(), server, redis
-        )
-        space = disk.PostgreSQLDisk(server, database)
-        figures = measure(made, space, file, plan, _say("PostgreSQL"))
-        return figures, (space.version(), space.settings())
+    server = running.enter_context(migrated)
+    database = running.enter_context(installation.database(server, "sentry"))
+    sentry = installation.Installation(
+        folder / "django", database, installation.Nodestore(), server, redis
+    )
+    return Store("PostgreSQL", sentry, disk.PostgreSQLDisk(server, database))
 
 
-def _local(folder: Path, file: Path, plan: Plan, redis: services.Redis) -> tuple[Figures, str]:
-    """Measure this package; return the figures and the settings."""
+def _local(folder: Path, running: contextlib.ExitStack) -> Store:
+    """Start a Sentry with this package; the PostgreSQL that it needs besides has nothing to do."""
+    redis = running.enter_context(services.redis())
     migrated = installation.migrated_postgresql(folder / "migration", redis)
-    with contextlib.ExitStack() as running:
-        server = running.enter_context(migrated)
-        database = running.enter_context(installation.database(server, "sentry"))
-        local = running.enter_context(tablestore_local.serving())
-        nodestore = local.nodestore("nodestore", compression="zstd")
-        made = installation.Installation(
-            folder / "tablestore", database, nodestore, server, redis, log_requests=False
-        )
-        figures = measure(made, disk.LocalDisk(local, 180), file, plan, _say("tablestore-local"))
-        return figures, "its defaults: each acknowledged write synced, in groups"
+    server = running.enter_context(migrated)
+    database = running.enter_context(installation.database(server, "sentry"))
+    local = running.enter_context(tablestore_local.serving())
+    # The time is for a machine that does other things as well.
+    nodestore = local.nodestore("nodestore", compression="zstd", timeout=60)
+    sentry = installation.Installation(
+        folder / "tablestore", database, nodestore, server, redis, log_requests=False
+    )
+    return Store("tablestore-local", sentry, disk.LocalDisk(local, 180))
 
 
-def _say(store: str) -> Say:
+def _say(step: str) -> None:
     """Tell the one who waits how far it is."""
-    began = time.monotonic()
-
-    def say(step: str) -> None:
-        print(f"{time.monotonic() - began:6.1f} s  {store}: {step}", file=sys.stderr, flush=True)
-
-    return say
+    print(f"{time.monotonic() - BEGAN:6.1f} s  {step}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Takes a nodestore of a real Sentry through its life: filled, read, half of it deleted."""
 
+import contextlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from installation import Installation
 _SETS_AT_ONCE = 10_000
 # What Sentry's deletions give one call of `delete_multi` at most.
 _DELETED_AT_ONCE = 10_000
+# In how many parts at least each step is done, the stores in turn.
+_PARTS = 4
 
 Say = Callable[[str], None]
 
@@ -37,77 +40,107 @@ class Plan:
 class Figures:
     """What was measured.
 
-    :ivar rates: Calls a second, by operation and number of clients.
-    :ivar deleted: Nodes deleted a second, by one client.
+    :ivar rates: Calls a second, by operation and number of clients; of "delete", nodes a second.
     :ivar json: Microseconds to encode and to decode a node, which are in the rates.
     """
 
     rates: dict[tuple[str, int], float]
-    deleted: float
     json: dict[str, float]
     before: Space
     after: list[Reclaimed]
 
 
-def measure(sentry: Installation, disk: Disk, events: Path, plan: Plan, say: Say) -> Figures:
-    """Measure the nodestore of this Sentry, whose table is empty.
+@dataclass(frozen=True)
+class Store:
+    """A Sentry whose nodestore is measured, with an empty table, and where that lies."""
+
+    name: str
+    sentry: Installation
+    disk: Disk
+
+
+def measure(stores: Sequence[Store], events: Path, plan: Plan, say: Say) -> list[Figures]:
+    """Measure nodestores: each step with one and then with the other, in small parts.
+
+    So what else the machine does disturbs all of them alike.
 
     :param events: File with the events that nodes are made from, a line each.
     :param say: Told of each step.
     :raises console.InsideError: when a call failed, or read what it should not.
     """
-    say("starting Sentry")
-    with sentry.console() as inside:
-        inside.call("load.prepare", events=str(events))
-        inside.call("nodes.bootstrap")
-        rates = {}
+    with contextlib.ExitStack() as running:
+        say("starting Sentry")
+        runs = [_Run(store, running.enter_context(store.sentry.console())) for store in stores]
+        for run in runs:
+            run.prepare(events)
         alone = plan.nodes // 10
         for clients, first, last in ((1, 0, alone), (plan.clients, alone, plan.nodes)):
-            say(f"sets, {clients} at once")
-            rates["set", clients] = _fill(inside, clients, first, last)
-        before = disk.settled()
-        read = {"nodes": plan.nodes, "seconds": plan.seconds}
-        for operation, task, arguments in (
-            ("get", "gets", read),
-            ("get_multi", "multi_gets", {**read, "at_once": plan.read_at_once}),
-        ):
-            for clients in (1, plan.clients):
-                say(f"{operation}, {clients} at once")
-                done = inside.call("load.together", task=task, clients=clients, **arguments)
-                rates[operation, clients] = done["calls"] / done["seconds"]
-        say("deletes")
-        deleted = _delete(inside, plan.nodes // 2)
-        say("space")
-        after = disk.reclaim(before)
-        _check(inside, plan.nodes)
+            part = max(1, min(_SETS_AT_ONCE, (last - first) // _PARTS))
+            for at in range(first, last, part):
+                for run in runs:
+                    say(f"{run.name}: sets from {at:,}, {clients} at once")
+                    run.count("set", clients, "sets", first=at, last=min(at + part, last))
+        for run in runs:
+            run.before = run.disk.settled()
+        read = {"nodes": plan.nodes, "seconds": plan.seconds / _PARTS}
+        for _ in range(_PARTS):
+            for operation, task, arguments in (
+                ("get", "gets", read),
+                ("get_multi", "multi_gets", {**read, "at_once": plan.read_at_once}),
+            ):
+                for clients in (1, plan.clients):
+                    for run in runs:
+                        say(f"{run.name}: {operation}, {clients} at once")
+                        run.count(operation, clients, task, **arguments)
+        half = plan.nodes // 2
+        for run in runs:
+            # The oldest, as retention does.
+            for at in range(0, half, _DELETED_AT_ONCE):
+                say(f"{run.name}: deletes from {at:,}")
+                run.count("delete", 1, "deletes", first=at, last=min(at + _DELETED_AT_ONCE, half))
+            run.after = run.disk.reclaim(run.before)
+            run.check(plan.nodes)
         say("done")
-        return Figures(rates, deleted, inside.call("load.json_microseconds"), before, after)
+        return [run.figures() for run in runs]
 
 
-def _fill(inside: Console, clients: int, first: int, last: int) -> float:
-    """Write nodes; return how many a second."""
-    seconds = 0.0
-    for at in range(first, last, _SETS_AT_ONCE):
-        part = {"first": at, "last": min(at + _SETS_AT_ONCE, last)}
-        done = inside.call("load.together", task="sets", clients=clients, **part)
-        seconds += done["seconds"]
-    return (last - first) / seconds
+class _Run:
+    """A nodestore on its way through the steps."""
 
+    before: Space
+    after: list[Reclaimed]
 
-def _delete(inside: Console, count: int) -> float:
-    """Delete the oldest nodes, as retention does; return how many a second."""
-    seconds = 0.0
-    for at in range(0, count, _DELETED_AT_ONCE):
-        part = {"first": at, "last": min(at + _DELETED_AT_ONCE, count)}
-        done = inside.call("load.together", task="deletes", clients=1, **part)
-        seconds += done["seconds"]
-    return count / seconds
+    def __init__(self, store: Store, inside: Console) -> None:
+        self.name = store.name
+        self.disk = store.disk
+        self._inside = inside
+        self._calls: dict[tuple[str, int], float] = {}
+        self._seconds: dict[tuple[str, int], float] = {}
 
+    def prepare(self, events: Path) -> None:
+        """Load the events and make the table."""
+        self._inside.call("load.prepare", events=str(events))
+        self._inside.call("nodes.bootstrap")
 
-def _check(inside: Console, nodes: int) -> None:
-    """Make sure that the deleted half is gone, and that the other one is not."""
-    chance, some = random.Random(nodes), min(1000, nodes // 2)
-    for numbers, wanted in ((range(nodes // 2), some), (range(nodes // 2, nodes), 0)):
-        missing = inside.call("load.missing", numbers=chance.sample(numbers, some))
-        if missing != wanted:
-            raise LookupError(f"{missing} of {some} nodes are missing, not {wanted}")
+    def count(self, operation: str, clients: int, task: str, **arguments: float) -> None:
+        """Let clients do a task, and add what they did to the operation's figures."""
+        done = self._inside.call("load.together", task=task, clients=clients, **arguments)
+        key = operation, clients
+        self._calls[key] = self._calls.get(key, 0) + done["calls"]
+        self._seconds[key] = self._seconds.get(key, 0) + done["seconds"]
+
+    def check(self, nodes: int) -> None:
+        """Make sure that the older half is gone, and that the other one is not."""
+        chance, some = random.Random(nodes), min(1000, nodes // 2)
+        for numbers, wanted in ((range(nodes // 2), some), (range(nodes // 2, nodes), 0)):
+            missing = self._inside.call("load.missing", numbers=chance.sample(numbers, some))
+            if missing != wanted:
+                raise LookupError(
+                    f"{self.name}: {missing} of {some} nodes are missing, not {wanted}"
+                )
+
+    def figures(self) -> Figures:
+        """Sum up."""
+        rates = {key: calls / self._seconds[key] for key, calls in self._calls.items()}
+        json = self._inside.call("load.json_microseconds")
+        return Figures(rates, json, self.before, self.after)

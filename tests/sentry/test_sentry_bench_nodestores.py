@@ -36,25 +36,27 @@ def test_both_nodestores(
     with contextlib.ExitStack() as running:
         database = running.enter_context(installation.database(postgresql, "sentry_bench"))
         local = running.enter_context(tablestore_local.serving())
-        figures = []
-        for nodestore, space in (
-            (Nodestore(), disk.PostgreSQLDisk(postgresql, database)),
-            (local.nodestore("bench", compression="zstd"), disk.LocalDisk(local, 30)),
+        stores = []
+        for name, nodestore, space in (
+            ("PostgreSQL", Nodestore(), disk.PostgreSQLDisk(postgresql, database)),
+            ("local", local.nodestore("bench", compression="zstd"), disk.LocalDisk(local, 30)),
         ):
             folder = tmp_path_factory.mktemp("bench")
             made = Installation(folder, database, nodestore, postgresql, redis, log_requests=False)
-            figures.append(measure.measure(made, space, file, plan, steps.append))
-        settings = figures[0], figures[1], disk.PostgreSQLDisk(postgresql, database).settings()
-    assert steps.count("done") == 2
+            stores.append(measure.Store(name, made, space))
+        figures = measure.measure(stores, file, plan, steps.append)
+        settings = stores[0].disk.settings()
+    assert steps[-1] == "done"
     for measured in figures:
         assert set(measured.rates) == {
-            (operation, clients) for operation in ("set", "get", "get_multi") for clients in (1, 2)
+            ("delete", 1),
+            *((operation, n) for operation in ("set", "get", "get_multi") for n in (1, 2)),
         }
         assert min(measured.rates.values()) > 1
         # Half a megabyte to four, of 400 events of 10 KB.
         assert 500 * NODES < measured.before.data < 10_000 * NODES
     assert figures[1].after[0].space.data < 0.75 * figures[1].before.data
-    text = page.page({"commit": "none"}, plan, *settings, "its defaults")
+    text = page.page({"commit": "none"}, plan, *figures, settings, "its defaults")
     assert "| sets a second, 1 client |" in text
     assert "fsync=off" in text  # the test's own PostgreSQL
     assert "- commit: none" in text
