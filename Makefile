@@ -109,5 +109,8 @@ migration-proof: build wheel ## migrate 200,000 rows in a real Sentry, killed ag
 	MIGRATION_ROWS=200000 MIGRATION_KILLS=12 MIGRATION_RESULT=docs/results/migration.md \
 		$(PY) -m pytest tests/sentry/test_sentry_migration_proof.py
 
+dictionary: $(VENV)/.ready ## what a zstd dictionary would save, written down in docs/results/dictionary.md
+	$(PY) bench/dictionary --save docs/results/dictionary.md
+
 clean: ## remove what was built; the environments in .cache stay
 	rm -rf build dist python/sentry_tablestore/*.so python/*.egg-info
