@@ -12,6 +12,11 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(__file__)), "pyt
 sys.path.insert(0, os.path.dirname(__file__))
 
 import local_server
+from secrets_watch import (  # noqa: F401 - pytest finds them here
+    _no_secret_is_shown,
+    pytest_runtest_makereport,
+    shows_secrets,
+)
 from sentry_tablestore.attention import attention
 from sentry_tablestore.kvstore.tablestore import TablestoreKVStorage
 

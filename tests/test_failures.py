@@ -44,9 +44,9 @@ def error_of(function, *arguments, **options):
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"access_key_secret": "wrong"},
+        {"access_key_secret": "tests-only-wrong-secret"},
         {"access_key_id": "wrong"},
-        {"region": "cn-hangzhou", "access_key_secret": "wrong"},
+        {"region": "cn-hangzhou", "access_key_secret": "tests-only-wrong-secret"},
     ],
     ids=["secret", "id", "secret with V4"],
 )

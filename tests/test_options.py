@@ -26,7 +26,7 @@ def make(**given):
         {
             "end_point": "https://127.0.0.1:8087",
             "access_key_id": "the-key-id",
-            "access_key_secret": "the-key-secret",
+            "access_key_secret": "tests-only-key-secret",
             **given,
         }
     )
@@ -51,7 +51,7 @@ def test_what_the_engine_gets_by_default():
         "instance": "sentry",
         "table": "nodestore",
         "access_key_id": "the-key-id",
-        "access_key_secret": "the-key-secret",
+        "access_key_secret": "tests-only-key-secret",
         "sts_token": "",
         "credentials_from": "",
         "region": "",
@@ -69,7 +69,7 @@ def test_what_the_engine_gets_of_every_option():
     made = make(
         instance="events",
         table="nodes_2",
-        sts_token="the-token",
+        sts_token="tests-only-token",
         region="cn-hangzhou",
         default_ttl=timedelta(days=30),
         automatic_expiry=True,
@@ -82,7 +82,7 @@ def test_what_the_engine_gets_of_every_option():
     expected = {
         "instance": "events",
         "table": "nodes_2",
-        "sts_token": "the-token",
+        "sts_token": "tests-only-token",
         "region": "cn-hangzhou",
         "default_ttl_ms": 30 * 86400 * 1000,
         "automatic_expiry": True,
