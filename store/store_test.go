@@ -103,6 +103,10 @@ func want(t *testing.T, s *Store, id string, value []byte) {
 // failure is the *Error in err.
 func failure(t *testing.T, err error, kind Kind) *Error {
 	t.Helper()
+	// What the local server of the tests is signed for, and what wrong keys are called.
+	if shown := fmt.Sprintf("%v %+v", err, err); strings.Contains(shown, "test-key-secret") || strings.Contains(shown, "hush-hush") {
+		t.Errorf("a credential is shown: %s", shown)
+	}
 	var failure *Error
 	if !errors.As(err, &failure) {
 		t.Fatalf("error %v (%T), want one of kind %s", err, err, kind)

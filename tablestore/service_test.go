@@ -6,6 +6,7 @@ import (
 	"crypto/md5"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -186,11 +187,14 @@ func get(t testing.TB, c *client) *Error {
 
 var getA1 = &GetRowRequest{Table: "nodestore", PrimaryKey: PrimaryKey{Name: "id", Value: "a1"}}
 
-// failureOf is the error as an *Error; every error must be one.
+// failureOf is the error as an *Error; every error must be one, and must show no credential.
 func failureOf(t testing.TB, err error) *Error {
 	t.Helper()
 	if err == nil {
 		return nil
+	}
+	if shown := fmt.Sprintf("%v %+v", err, err); strings.Contains(shown, testSecret) || strings.Contains(shown, testToken) {
+		t.Errorf("a credential is shown: %s", shown)
 	}
 	var failure *Error
 	if !errors.As(err, &failure) {

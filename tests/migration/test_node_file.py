@@ -5,6 +5,7 @@ import io
 import json
 import os
 import random
+import tracemalloc
 
 import pytest
 from sentry_tablestore.kvstore.imported import ImportedNode
@@ -202,3 +203,30 @@ def test_without_zstd_the_error_says_what_to_do(monkeypatch):
 )
 def test_the_name_says_the_compression(name, compression):
     assert node_file.compression_of(name) == compression
+
+
+def bomb(compression, size):
+    """Make a file of a line that is so long, compressed."""
+    header = written([]).splitlines(True)[0]
+    if compression == "gzip":
+        return gzip.compress(header + b"x" * size)
+    module = pytest.importorskip("zstandard")
+    compressor = module.ZstdCompressor().compressobj()
+    pieces = [compressor.compress(header)]
+    pieces += [compressor.compress(bytes(1 << 20)) for _ in range(size >> 20)]
+    return b"".join(pieces + [compressor.flush()])
+
+
+@pytest.mark.parametrize("kind", ["gzip", "zstd"])
+def test_a_bomb_costs_no_more_memory_than_a_line_may(kind, monkeypatch):
+    size = 256 << 20
+    data = bomb(kind, size)
+    assert len(data) < size / 900
+    monkeypatch.setattr(node_file, "_MAX_LINE", 8 << 20)
+    tracemalloc.start()
+    try:
+        refused(data, "too long for any node")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 40 << 20

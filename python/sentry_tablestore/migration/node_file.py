@@ -21,6 +21,7 @@ import base64
 import binascii
 import hashlib
 import importlib
+import itertools
 import json
 import os
 import zlib
@@ -204,20 +205,20 @@ class Reader:
             yield bytes(rest)
 
     def _decompressed(self) -> Iterator[bytes]:
+        """Give the file's content in small pieces, however far a piece of the file expands."""
         piece = self._file.read(_PIECE)
-        decompressor = None
+        expand = _as_it_is
         for magic, compression in _MAGIC.items():
             if piece.startswith(magic):
-                decompressor = _decompressor(compression)
-        while piece:
-            if decompressor is None:
+                expand = _ungzipped if compression == "gzip" else _unzstd
+        pieces = itertools.chain([piece], iter(lambda: self._file.read(_PIECE), b""))
+        try:
+            for piece in expand(pieces):
                 yield piece
-            else:
-                try:
-                    yield decompressor.decompress(piece)
-                except Exception as error:
-                    raise NodeFileError(f"{self._name} cannot be decompressed: {error}") from error
-            piece = self._file.read(_PIECE)
+        except (OSError, NodeFileError):
+            raise
+        except Exception as error:
+            raise NodeFileError(f"{self._name} cannot be decompressed: {error}") from error
 
 
 def compression_of(name: str) -> str:
@@ -240,12 +241,41 @@ def _compressor(compression: str) -> Any:
     return module.ZstdCompressor(options=checksum)
 
 
-def _decompressor(compression: str) -> Any:
-    if compression == "gzip":
-        return zlib.decompressobj(_GZIP_WINDOW)
+def _as_it_is(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    return pieces
+
+
+def _ungzipped(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    decompressor = zlib.decompressobj(_GZIP_WINDOW)
+    for piece in pieces:
+        while piece:
+            yield decompressor.decompress(piece, _PIECE)
+            piece = decompressor.unconsumed_tail
+    yield decompressor.flush()
+
+
+def _unzstd(pieces: Iterator[bytes]) -> Iterator[bytes]:
     module = _zstd()
+    if module.__name__ == "zstandard":
+        reader = module.ZstdDecompressor().stream_reader(_Pieces(pieces), read_across_frames=True)
+        for piece in iter(lambda: reader.read(_PIECE), b""):
+            yield piece
+        return
     decompressor = module.ZstdDecompressor()
-    return decompressor.decompressobj() if module.__name__ == "zstandard" else decompressor
+    for piece in pieces:
+        yield decompressor.decompress(piece, _PIECE)
+        while not decompressor.needs_input and not decompressor.eof:
+            yield decompressor.decompress(b"", _PIECE)
+
+
+class _Pieces:
+    """A file of pieces as zstandard reads it, none of which is larger than it asks for."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+
+    def read(self, size: int) -> bytes:
+        return next(self._pieces, b"")
 
 
 def _zstd() -> Any:
