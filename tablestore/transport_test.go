@@ -123,6 +123,19 @@ func TestConnectionFaults(t *testing.T) {
 			readRequest(r)
 			fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
 		}},
+		{"endless header", Corrupt, "its header exceeds 64 KiB", func(conn net.Conn, r *bufio.Reader) {
+			readRequest(r)
+			fmt.Fprint(conn, "HTTP/1.1 200 OK\r\n")
+			for i := range 4 * maxHeader / 16 {
+				fmt.Fprintf(conn, "X-%06d: 12345\r\n", i)
+			}
+		}},
+		{"no real answer", Corrupt, "too many of status 1xx", func(conn net.Conn, r *bufio.Reader) {
+			readRequest(r)
+			for range 2 * maxInformational {
+				fmt.Fprint(conn, "HTTP/1.1 103 Early Hints\r\n\r\n")
+			}
+		}},
 		{"longer than allowed", Corrupt, "exceeds 64 MiB", func(conn net.Conn, r *bufio.Reader) {
 			readRequest(r)
 			fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", maxAnswer+1)
