@@ -93,11 +93,9 @@ class Page:
 
 
 def pages() -> List[Page]:
-    """Read the README and all of docs/."""
-    return [
-        Page(path)
-        for path in [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
-    ]
+    """Read the README, the page on security and all of docs/."""
+    top = [REPOSITORY / "README.md", REPOSITORY / "SECURITY.md"]
+    return [Page(path) for path in [*top, *sorted((REPOSITORY / "docs").rglob("*.md"))]]
 
 
 def blocks(*languages: str) -> List[Block]:
