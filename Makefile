@@ -30,7 +30,8 @@ build: $(VENV)/.ready ## the extension module in python/ and tablestore-local in
 
 $(PACKAGING)/.ready: packaging/requirements-build.txt packaging/requirements-check.txt
 	$(PYTHON) -m venv $(PACKAGING)
-	$(PACKAGING)/bin/python -m pip install --quiet --disable-pip-version-check $(patsubst %,-r %,$^)
+	$(PACKAGING)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r packaging/requirements-build.txt
+	$(PACKAGING)/bin/python -m pip install --quiet --disable-pip-version-check -r packaging/requirements-check.txt
 	@touch $@
 
 wheel: $(PACKAGING)/.ready ## the wheel for this machine, in dist/

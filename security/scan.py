@@ -28,18 +28,8 @@ GOVULNCHECK = "golang.org/x/vuln/cmd/govulncheck@v1.9.0"
 GITLEAKS = "github.com/zricethezav/gitleaks/v8@v8.30.1"
 PIP_AUDIT = REPOSITORY / "security" / "requirements.txt"
 
-# All that is installed to build, check, measure and test with today's versions. Not here: the
-# environments of old Pythons, pips and Sentrys, which are old on purpose and leave no machine.
-REQUIREMENTS = (
-    "requirements-dev.txt",
-    "bench/requirements.txt",
-    "packaging/requirements-build.txt",
-    "packaging/requirements-check.txt",
-    "security/requirements.txt",
-    "tests/requirements/pip-26.txt",
-    "tests/requirements/pytest.txt",
-    "tests/requirements/tablestore-sdk.txt",
-)
+# Environments that are old on purpose: of old Pythons, pips and Sentrys, in which tests run.
+_OLD = re.compile(r"-3\.[0-9]\b|cli-|pip-1|pip-2[0-5]|sentry")
 
 _SECONDS = 900  # for one command: a tool is compiled at its first use
 _LEAKS_FOUND = 3  # the exit status that gitleaks is told to have for them
@@ -86,20 +76,29 @@ def go(folder: Path = REPOSITORY) -> Outcome:
     return Outcome(Status.FAILED, f"govulncheck, exit status {done.returncode}:\n{said.strip()}")
 
 
-def python(requirements: Sequence[str] = REQUIREMENTS, folder: Path = REPOSITORY) -> Outcome:
+def requirements(folder: Path = REPOSITORY) -> list[Path]:
+    """Give the files with what is installed to build, check, measure and test with today's
+    versions."""
+    found = [*folder.glob("requirements*.txt"), *folder.glob("*/requirements*.txt")]
+    found += folder.glob("tests/requirements/*.txt")
+    return [path for path in sorted(found) if not _OLD.search(path.name)]
+
+
+def python(folder: Path = REPOSITORY) -> Outcome:
     """Look pinned Python packages up among the known vulnerabilities."""
     command = [_pip_audit(), "--format", "json", "--progress-spinner", "off", "--no-deps"]
-    command += ["--disable-pip"]
-    for name in requirements:
-        command += ["--requirement", str(folder / name)]
-    done = _run(command, folder)
-    try:
-        dependencies = json.loads(done.stdout)["dependencies"]
-    except (ValueError, KeyError):
-        last = _last_line(done.stderr)
-        if any(word in last for word in ("Connection", "Timeout", "Could not connect")):
-            raise _Unreachable(f"pip-audit cannot reach its service: {last}") from None
-        return Outcome(Status.FAILED, f"pip-audit, exit status {done.returncode}: {last}")
+    command += ["--disable-pip", "--requirement"]
+    dependencies = []
+    # One by one: files with hashes and files without do not go together.
+    for path in requirements(folder):
+        done = _run([*command, str(path)], folder)
+        try:
+            dependencies += json.loads(done.stdout)["dependencies"]
+        except (ValueError, KeyError):
+            last = _last_line(done.stderr)
+            if any(word in last for word in ("Connection", "Timeout", "Could not connect")):
+                raise _Unreachable(f"pip-audit cannot reach its service: {last}") from None
+            return Outcome(Status.FAILED, f"pip-audit of {path.relative_to(folder)}: {last}")
     return audited(dependencies)
 
 
@@ -125,13 +124,14 @@ def audited(dependencies: list[dict[str, object]]) -> Outcome:
             for found in one["vulns"]
         ]
         return Outcome(Status.FAILED, "known vulnerabilities:\n" + "\n".join(sorted(set(lines))))
+    names = {str(one["name"]) for one in dependencies}
     unknown = sorted({str(one["name"]) for one in dependencies if "skip_reason" in one})
     if unknown:
         raise _Unreachable(
             f"the vulnerability service does not answer for {len(unknown)} of "
-            f"{len(dependencies)} packages: {_some(unknown)}"
+            f"{len(names)} packages: {_some(unknown)}"
         )
-    return Outcome(Status.OK, f"no known vulnerability in {len(dependencies)} Python packages")
+    return Outcome(Status.OK, f"no known vulnerability in {len(names)} Python packages")
 
 
 def secrets(folder: Path = REPOSITORY) -> Outcome:
