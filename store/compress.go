@@ -113,7 +113,7 @@ func decompress(data []byte, flags int64) ([]byte, error) {
 
 func inflate(data []byte) ([]byte, error) {
 	// Event JSON shrinks to a quarter or so: this grows at most once or twice.
-	return inflateInto(make([]byte, 0, 5*len(data)+bytes.MinRead), data)
+	return inflateInto(make([]byte, 0, min(5*len(data), MaxValueSize)+bytes.MinRead), data)
 }
 
 // inflateInto does so into a buffer, where that is large enough.
