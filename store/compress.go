@@ -40,6 +40,10 @@ var (
 		encoder, err := zstd.NewWriter(nil,
 			zstd.WithEncoderConcurrency(1),
 			zstd.WithEncoderCRC(true),
+			// Whole events but for the very largest. An encoder that has once seen more than a block keeps two windows from then
+			// on, which is 16 MB with the usual one of 8 MB.
+			zstd.WithWindowSize(1<<20),
+			zstd.WithLowerEncoderMem(true),
 			// An empty value is a frame too, or a reader could not tell it from a lost one.
 			zstd.WithZeroFrames(true),
 			// Makes every frame carry its content size, which Python's zstandard wants.
