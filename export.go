@@ -71,7 +71,7 @@ func ots_get_many(c *C.ots_context, ids *C.ots_bytes, n C.size_t, result *C.ots_
 		if err != nil {
 			return call.Result{}, err
 		}
-		return call.Result{Data: call.Block(values), Count: int64(len(values))}, nil
+		return call.Result{Values: values, Count: int64(len(values))}, nil
 	})
 }
 
@@ -182,7 +182,7 @@ func scanned(nodes []store.Scanned, next string) (call.Result, error) {
 	}
 	var err error
 	block[0], err = json.Marshal(map[string]any{"nodes": nodes, "next": next})
-	return call.Result{Data: call.Block(block), Count: int64(len(block))}, err
+	return call.Result{Values: block, Count: int64(len(block))}, err
 }
 
 //export ots_describe
@@ -355,13 +355,21 @@ func fill(c *call.Call, handle uint64, result *C.ots_result) {
 	if failed {
 		result.status = C.OTS_ERROR
 	}
-	if len(data) == 0 && len(c.Logs) == 0 {
+	values := c.Result.Values
+	if failed {
+		values = nil
+	}
+	if len(data) == 0 && len(values) == 0 && len(c.Logs) == 0 {
 		if handle != 0 {
 			calls.Remove(handle)
 		}
 		return
 	}
 	result.data, result.length = (*C.char)(c.Pin(data)), C.size_t(len(data))
+	if len(values) > 0 {
+		lent := c.PinValues()
+		result.data, result.length = (*C.char)(unsafe.Pointer(unsafe.SliceData(lent))), C.size_t(len(lent))*C.sizeof_ots_bytes
+	}
 	result.logs, result.logs_length = (*C.char)(c.Pin(c.Logs)), C.size_t(len(c.Logs))
 	if handle == 0 {
 		handle = calls.Add(c)

@@ -1,12 +1,12 @@
 package call
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/PMExtra/sentry-tablestore/v2/store"
 )
@@ -68,13 +68,18 @@ func TestAbandonEndsACallWithoutADeadline(t *testing.T) {
 	}
 }
 
-func TestBlock(t *testing.T) {
-	block := Block([][]byte{[]byte("ab"), nil, {}, []byte("c")})
-	wanted := bytes.Join([][]byte{
-		{2, 0, 0, 0, 0, 0, 0, 0}, bytes.Repeat([]byte{0xff}, 8), make([]byte, 8), {1, 0, 0, 0, 0, 0, 0, 0}, []byte("abc"),
-	}, nil)
-	if !bytes.Equal(block, wanted) {
-		t.Errorf("block %x", block)
+func TestPinValues(t *testing.T) {
+	c := Failed(nil)
+	c.Result.Values = [][]byte{[]byte("ab"), nil, {}, []byte("c")}
+	lent := c.PinValues()
+	defer c.Release()
+	if len(lent) != 4 || lent[1] != (Lent{nil, Absent}) || lent[2] != (Lent{}) {
+		t.Fatalf("got %v", lent)
+	}
+	for i, want := range map[int]string{0: "ab", 3: "c"} {
+		if got := unsafe.String((*byte)(lent[i].Data), lent[i].Length); got != want {
+			t.Errorf("value %d is %q", i, got)
+		}
 	}
 }
 

@@ -38,6 +38,9 @@ typedef struct {
     size_t length;
 } ots_bytes;
 
+/* The length of a value that is not there. */
+#define OTS_ABSENT ((size_t)-1)
+
 /* What a call is counted by, in this order (store/counts.go): requests sent, attempts after the first, requests
  * refused by throttling; bytes of request bodies and answer bodies; bytes of values before compression and as stored;
  * nodes asked for that are not there; values too large for one column. */
@@ -75,8 +78,8 @@ extern void ots_close(uint64_t store);
 /* Reads a node. OTS_OK: count is 1 and data its bytes, or count is 0: there is no such node. */
 extern void ots_get(ots_context *context, ots_bytes id, ots_result *result);
 
-/* Reads n nodes. OTS_OK: count is n; data holds n int64_t lengths in the order of ids, -1 for a
- * missing node, and then the values one behind the other. */
+/* Reads n nodes. OTS_OK: count is n; data holds n ots_bytes in the order of ids, with the length OTS_ABSENT for a
+ * missing node. What they point to lives as long as data. */
 extern void ots_get_many(ots_context *context, ots_bytes *ids, size_t n, ots_result *result);
 
 /* Writes a node. ttl_ms is how long it shall live, or -1: as long as the table keeps it. */
@@ -99,7 +102,7 @@ extern void ots_import_many(ots_context *context, ots_bytes *ids, ots_bytes *val
 /* Deletes those of n nodes that were written exactly at written[i]. OTS_OK: count is how many. */
 extern void ots_discard_many(ots_context *context, ots_bytes *ids, int64_t *written, size_t n, ots_result *result);
 
-/* Reads up to limit nodes in the order of ids, from start to end (exclusive; empty: the table's end). OTS_OK: a block as of ots_get_many, whose first value is a JSON
+/* Reads up to limit nodes in the order of ids, from start to end (exclusive; empty: the table's end). OTS_OK: values as of ots_get_many, whose first value is a JSON
  * object: nodes (store/scan.go) and next, the id to go on from or "". The others are the values of the nodes,
  * all missing unless asked for. */
 extern void ots_scan(ots_context *context, ots_bytes start, ots_bytes end, int32_t limit, int32_t values, ots_result *result);

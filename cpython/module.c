@@ -83,22 +83,19 @@ static PyObject *read_value(const ots_result *result) {
 }
 
 static PyObject *read_values(const ots_result *result) {
-    const char *value = result->data + result->count * (int64_t)sizeof(int64_t);
+    const ots_bytes *values = (const ots_bytes *)(const void *)result->data;
     PyObject *list = PyList_New((Py_ssize_t)result->count);
     if (list == NULL)
         return NULL;
-    for (int64_t i = 0; i < result->count; i++) {
-        int64_t length;
+    for (Py_ssize_t i = 0; i < (Py_ssize_t)result->count; i++) {
         PyObject *item;
-        memcpy(&length, result->data + i * (int64_t)sizeof length, sizeof length);
-        if (length < 0) {
+        if (values[i].length == OTS_ABSENT) {
             item = Py_None;
             Py_INCREF(item);
         } else {
-            item = PyBytes_FromStringAndSize(value, (Py_ssize_t)length);
-            value += length;
+            item = PyBytes_FromStringAndSize(values[i].data, (Py_ssize_t)values[i].length);
         }
-        if (item == NULL || PyList_SetItem(list, (Py_ssize_t)i, item) != 0) {
+        if (item == NULL || PyList_SetItem(list, i, item) != 0) {
             Py_DECREF(list);
             return NULL;
         }
