@@ -30,11 +30,35 @@ func (r *rowReader) read(key []byte) (found bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	return true, r.take(key, value, closer)
+}
+
+// readToWrite is read for a row that is most often not there, as before a put. Get reads two blocks to see that, as it does not ask the
+// filters of the lowest level, where most rows are; an iterator can be told to, and costs some more for a row that is there.
+func (r *rowReader) readToWrite(key []byte) (found bool, err error) {
+	r.release()
+	it, err := r.store.NewIter(&pebble.IterOptions{UseL6Filters: true})
+	if err != nil {
+		return false, err
+	}
+	if !it.SeekPrefixGE(key) { // the whole key is the prefix
+		r.row.reset()
+		return false, errors.Join(it.Error(), it.Close())
+	}
+	value, err := it.ValueAndErr()
+	if err != nil {
+		return false, errors.Join(err, it.Close())
+	}
+	return true, r.take(key, value, it)
+}
+
+// take decodes the row, whose bytes belong to closer.
+func (r *rowReader) take(key, value []byte, closer io.Closer) error {
 	r.open = append(r.open, closer)
 	if err := r.row.decode(value); err != nil {
-		return false, fmt.Errorf("row %x: %w", key, err)
+		return fmt.Errorf("row %x: %w", key, err)
 	}
-	return true, nil
+	return nil
 }
 
 // load gets the bytes of a large value. pebble.ErrNotFound means that the row was replaced since it was read.
@@ -56,7 +80,7 @@ func (r *rowReader) load(table uint64, c *storedCell) error {
 // release gives the bytes of the row back.
 func (r *rowReader) release() {
 	for _, closer := range r.open {
-		_ = closer.Close() // closing the result of a Get never fails
+		_ = closer.Close() // closing what was read without an error never fails
 	}
 	r.open = r.open[:0]
 }
@@ -75,7 +99,7 @@ type pendingRow struct {
 // begin reads the row, as a reader at now sees it.
 func (p *pendingRow) begin(s *Server, t *table, key []byte, now int64) error {
 	p.reader.store, p.key, p.dirty = s.db, key, false
-	found, err := p.reader.read(key)
+	found, err := p.reader.readToWrite(key)
 	if err != nil {
 		return err
 	}

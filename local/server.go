@@ -150,7 +150,7 @@ func (s *Server) openStore() error {
 		},
 	}
 	for i := range po.Levels {
-		// A put must look at what it replaces; with filters, looking for a row that is not there seldom reads a block.
+		// A put must look at what it replaces; with filters, finding that it is not there seldom reads a block.
 		po.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
 	dir := s.options.Dir
