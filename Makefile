@@ -106,8 +106,10 @@ footprint: wheel $(VENV)/.ready ## memory, time to start and the wheel's size, w
 bench-migrate: build ## rows a second of migrate beside COPY and a plain loop, written down in docs/results/bench-migrate.md
 	$(PY) bench/migrate/bench.py --save docs/results/bench-migrate.md $(ARGS)
 
-migration-proof: build wheel ## migrate 200,000 rows in a real Sentry, killed again and again: docs/results/migration.md
-	MIGRATION_ROWS=200000 MIGRATION_KILLS=12 MIGRATION_RESULT=docs/results/migration.md \
+MIGRATION_ROWS ?= 200000
+MIGRATION_KILLS ?= 12
+migration-proof: build wheel ## migrate MIGRATION_ROWS rows in a real Sentry, killed again and again: docs/results/migration.md
+	MIGRATION_ROWS=$(MIGRATION_ROWS) MIGRATION_KILLS=$(MIGRATION_KILLS) MIGRATION_RESULT=docs/results/migration.md \
 		$(PY) -m pytest tests/sentry/test_sentry_migration_proof.py
 
 dictionary: $(VENV)/.ready ## what a zstd dictionary would save, written down in docs/results/dictionary.md
