@@ -15,7 +15,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "bench"))
 
 import facts
 
-COMMAND = "make migration-proof"
 _MEANING = {
     kinds.NORMAL: "only in PostgreSQL",
     kinds.SAME: "already in the table, as an earlier import would have left them",
@@ -28,7 +27,7 @@ _MEANING = {
 }
 
 
-def begun() -> dict[str, str]:
+def begun(rows: int, kills: int) -> dict[str, str]:
     """Gather what the page opens with, before the load is the proof's own."""
     python = subprocess.check_output([str(environment.HOME / "bin" / "python"), "-V"], text=True)
     postgresql = subprocess.check_output([str(debian.program("postgres")), "--version"], text=True)
@@ -37,7 +36,8 @@ def begun() -> dict[str, str]:
         f"PostgreSQL {postgresql.split()[2]}",
         facts.go_version(),
     ]
-    return facts.facts(COMMAND, versions)
+    command = f"make migration-proof MIGRATION_ROWS={rows} MIGRATION_KILLS={kills}"
+    return facts.facts(command, versions)
 
 
 def write(

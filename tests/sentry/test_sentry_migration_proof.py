@@ -52,7 +52,7 @@ def switched(
 
 
 def test_a_migration_that_is_killed_again_and_again_is_complete(switched: Switched) -> None:
-    gathered = migration_page.begun()
+    gathered = migration_page.begun(ROWS, KILLS)
     chance = random.Random(ROWS)
     migrate = Migrate(switched.sentry, switched.folder / "checkpoint")
     database = switched.database
