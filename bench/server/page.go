@@ -12,7 +12,7 @@ import (
 const introduction = `# How fast tablestore-local is
 
 The program with its defaults, so that every write is on disk when it is answered, and clients of this project's engine in another
-process on the same machine, over TCP.
+process on the same machine, over TCP: the two share its cores.
 
 `
 
@@ -29,7 +29,7 @@ func write(facts string, p *plan, c *commits, r *rows) string {
 func (c *commits) write(b *strings.Builder, p *plan) {
 	device := median(c.device)
 	fmt.Fprintf(b, "\n## Synced writes\n\nPutRow of %s bytes. The device alone, one writer that appends %s bytes and calls `fdatasync`: "+
-		"%s times a second. The medians of %d rounds; each measures the device and then the clients, for %s each.\n\n",
+		"%s times a second. The medians of %d rounds, of the ratio too; a round measures the device and then the clients, for %s each.\n\n",
 		page.Number(commitBytes), page.Number(commitBytes), page.Number(int(device)), p.rounds, p.span)
 	b.WriteString("| Clients | Writes/s | beside the device | Writes a sync | p50 | p99 | Server's CPU a write |\n|--:|--:|--:|--:|--:|--:|--:|\n")
 	for _, clients := range commitClients {
