@@ -17,7 +17,7 @@ class Result:
     :ivar events: Name of the file.
     :ivar dictionary: "" for none.
     :ivar sizes: Bytes of each event.
-    :ivar compress: µs an event, and so `decompress`.
+    :ivar compress: µs of CPU an event, and so `decompress`.
     """
 
     library: str
@@ -49,7 +49,7 @@ _HOW = """
 - What it would cost: each row then needs its dictionary for ever. A lost one is the loss of all
   of its rows, other programs (Python's `zstandard`, version 1.0.0b2 of this package) could not
   read them without it, and dictionaries have to be trained, kept and handed to every process.
-- Times are of one thread, without Python's call into the module for klauspost, and with it for
+- Times are CPU of one thread, without Python's call into the module for klauspost, and with it for
   libzstd.
 """
 
