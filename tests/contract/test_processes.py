@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import uuid
 import forking
 import pytest
 from sentry_tablestore import loader
+from sentry_tablestore.kvstore.tablestore import TablestoreKVStorage
 
 
 @pytest.fixture
@@ -84,6 +86,48 @@ _for_workers = None
 
 def _work(_):
     return uses(*_for_workers)
+
+
+def _begin(options, table, key):
+    """Make the store of a worker that inherits nothing."""
+    global _for_workers
+    _for_workers = TablestoreKVStorage("sentry", table, options), key
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+def test_pools_of_every_kind(server, used, method):
+    store, key = used
+    arguments = (server.client_options(), store.table_name, key)
+    context = multiprocessing.get_context(method)
+    with context.Pool(2, _begin, arguments, maxtasksperchild=3) as pool:
+        pids = pool.map_async(_work, range(9), chunksize=1).get(forking.SECONDS)
+    assert len(set(pids)) >= 3
+    assert os.getpid() not in pids
+    uses(*used)
+
+
+def test_a_store_goes_to_a_worker_only_as_its_options(used):
+    """Pickled, it would take the engine's handles or a secret to somewhere else."""
+    with pytest.raises(TypeError, match="pickle"):
+        pickle.dumps(used[0])
+
+
+def test_a_fork_in_a_signal_handler_while_a_call_waits(server, used):
+    store, key = used
+    children = []
+
+    def fork(number, frame):
+        children.append(forking.in_child(lambda: uses(store, key)))
+
+    before = signal.signal(signal.SIGALRM, fork)
+    try:
+        with server.failing({"operation": "GetRow", "action": "delay", "delay_ms": 400}):
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            assert store.get(key) == b"from the parent"
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert len(children) == 1
+    uses(*used)
 
 
 def test_a_fork_from_a_second_thread(used):
