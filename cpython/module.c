@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -33,6 +34,56 @@ static int alive(void) {
                         "this copy of the engine belongs to the parent process; sentry_tablestore.loader loads one for this process");
     return !forked;
 }
+
+/*
+ * Signals stay away from a thread while it is in the engine. There it runs on a stack of Go of a few KB, and the handlers of CPython
+ * before 3.10, of uWSGI and of others are set without SA_ONSTACK: they would run on that stack and beyond its end. A signal that
+ * comes meanwhile goes to another thread or waits, for a slice at most. The faults of the thread itself stay open, and SIGURG, by
+ * which Go interrupts its own.
+ */
+static sigset_t shield;
+
+static const int always_open[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, SIGURG};
+
+static void make_shield(void) {
+    sigfillset(&shield);
+    for (size_t i = 0; i < sizeof always_open / sizeof *always_open; i++)
+        sigdelset(&shield, always_open[i]);
+}
+
+/*
+ * The threads of Go keep these open whatever their mask was, so their handlers must run on a stack of their own. To be called with
+ * the interpreter lock, so that nobody sets a Python handler meanwhile.
+ */
+static const int open_in_go[] = {SIGPROF, SIGCHLD};
+
+static void put_handlers_on_their_stack(void) {
+    for (size_t i = 0; i < sizeof open_in_go / sizeof *open_in_go; i++) {
+        struct sigaction action;
+        if (sigaction(open_in_go[i], NULL, &action) != 0 || action.sa_flags & SA_ONSTACK)
+            continue;
+        if (!(action.sa_flags & SA_SIGINFO) && (action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN))
+            continue;
+        action.sa_flags |= SA_ONSTACK;
+        sigaction(open_in_go[i], &action, NULL);
+    }
+}
+
+/* Around all calls of the engine's functions; `mask` between them is the thread's own. */
+#define BEGIN_SHIELDED                                                                                                                 \
+    {                                                                                                                                  \
+        sigset_t mask;                                                                                                                 \
+        pthread_sigmask(SIG_SETMASK, &shield, &mask);
+#define END_SHIELDED                                                                                                                   \
+        pthread_sigmask(SIG_SETMASK, &mask, NULL);                                                                                     \
+    }
+
+/* The same, the interpreter lock released. */
+#define BEGIN_ENGINE                                                                                                                   \
+    put_handlers_on_their_stack();                                                                                                     \
+    Py_BEGIN_ALLOW_THREADS BEGIN_SHIELDED
+#define END_ENGINE                                                                                                                     \
+    END_SHIELDED Py_END_ALLOW_THREADS
 
 /* A tuple of the call's counts. */
 static PyObject *counts_of(const ots_result *result) {
@@ -109,8 +160,8 @@ static int64_t milliseconds(void) {
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Waits for a pending call: until it is over, for about a slice, or until a signal comes. Needs no interpreter lock. */
-static void await(ots_result *result) {
+/* Waits for a pending call: until it is over, for about a slice, or until a signal comes that this mask lets through. */
+static void await(ots_result *result, const sigset_t *mask) {
     int64_t end;
     if (result->poll_events == 0) {
         ots_wait(result->call, SLICE_MS, result);
@@ -122,16 +173,19 @@ static void await(ots_result *result) {
         int64_t left = end - milliseconds();
         if (left > result->poll_ms)
             left = result->poll_ms;
-        if (poll(&connection, 1, left > 0 ? (int)left : 0) < 0 && errno == EINTR)
+        struct timespec rest = {0, 0};
+        if (left > 0)
+            rest.tv_nsec = (long)left * 1000000; /* less than a second: SLICE_MS */
+        if (ppoll(&connection, 1, &rest, mask) < 0 && errno == EINTR)
             return;
         ots_wait(result->call, SLICE_MS, result);
     } while (result->status == OTS_PENDING && result->poll_events != 0 && milliseconds() < end);
 }
 
 /* Goes on with a call that began on this thread, before the interpreter lock is taken back. */
-static void go_on(ots_result *result) {
+static void go_on(ots_result *result, const sigset_t *mask) {
     if (result->status == OTS_PENDING && result->poll_events != 0)
-        await(result);
+        await(result, mask);
 }
 
 /* Waits for a call to end and gives its answer to Python. */
@@ -139,19 +193,24 @@ static PyObject *finish(ots_result *result, reader read) {
     PyObject *tuple;
     while (result->status == OTS_PENDING) {
         if (PyErr_CheckSignals() != 0) {
+            BEGIN_SHIELDED
             ots_abandon(result->call);
+            END_SHIELDED
             return NULL;
         }
-        Py_BEGIN_ALLOW_THREADS
-        await(result);
-        Py_END_ALLOW_THREADS
+        BEGIN_ENGINE
+        await(result, &mask);
+        END_ENGINE
     }
     if (result->status == OTS_ERROR)
         tuple = answer(result, PyBytes_FromStringAndSize(result->data, (Py_ssize_t)result->length));
     else
         tuple = answer(result, read(result));
-    if (result->call != 0)
+    if (result->call != 0) {
+        BEGIN_SHIELDED
         ots_release(result->call);
+        END_SHIELDED
+    }
     return tuple;
 }
 
@@ -228,9 +287,9 @@ static PyObject *native_open(PyObject *module, PyObject *args) {
     if (!alive() || !PyArg_ParseTuple(args, "S:open", &options))
         return NULL;
     lent = lend(options);
-    Py_BEGIN_ALLOW_THREADS
+    BEGIN_ENGINE
     ots_open(lent, &result);
-    Py_END_ALLOW_THREADS
+    END_ENGINE
     return finish(&result, read_count);
 }
 
@@ -239,9 +298,9 @@ static PyObject *native_close(PyObject *module, PyObject *args) {
     (void)module;
     if (!alive() || !PyArg_ParseTuple(args, "K:close", &store))
         return NULL;
-    Py_BEGIN_ALLOW_THREADS
+    BEGIN_ENGINE
     ots_close(store);
-    Py_END_ALLOW_THREADS
+    END_ENGINE
     Py_RETURN_NONE;
 }
 
@@ -262,10 +321,10 @@ static PyObject *on_id(PyObject *args, const char *format, id_call call, reader 
         return NULL;
     context = context_of(store, project_level, client_level);
     lent_id = lend(id);
-    Py_BEGIN_ALLOW_THREADS
+    BEGIN_ENGINE
     call(&context, lent_id, &result);
-    go_on(&result);
-    Py_END_ALLOW_THREADS
+    go_on(&result, &mask);
+    END_ENGINE
     answered = finish(&result, read);
     Py_DECREF(id);
     return answered;
@@ -295,9 +354,9 @@ static PyObject *on_ids(PyObject *args, const char *format, ids_call call, reade
         return NULL;
     if (loan_begin(&ids, list, 1)) {
         context = context_of(store, project_level, client_level);
-        Py_BEGIN_ALLOW_THREADS
+        BEGIN_ENGINE
         call(&context, ids.lent, (size_t)ids.n, &result);
-        Py_END_ALLOW_THREADS
+        END_ENGINE
         answered = finish(&result, read);
     }
     loan_end(&ids);
@@ -331,10 +390,10 @@ static PyObject *native_set(PyObject *module, PyObject *args) {
     context = context_of(store, project_level, client_level);
     lent_id = lend(id);
     lent_value = lend(value);
-    Py_BEGIN_ALLOW_THREADS
+    BEGIN_ENGINE
     ots_set(&context, lent_id, lent_value, ttl_ms, &result);
-    go_on(&result);
-    Py_END_ALLOW_THREADS
+    go_on(&result, &mask);
+    END_ENGINE
     answered = finish(&result, read_none);
     Py_DECREF(id);
     return answered;
@@ -356,9 +415,9 @@ static PyObject *native_set_many(PyObject *module, PyObject *args) {
             PyErr_SetString(PyExc_ValueError, "ids and values differ in number");
         } else {
             context = context_of(store, project_level, client_level);
-            Py_BEGIN_ALLOW_THREADS
+            BEGIN_ENGINE
             ots_set_many(&context, ids.lent, values.lent, (size_t)ids.n, ttl_ms, &result);
-            Py_END_ALLOW_THREADS
+            END_ENGINE
             answered = finish(&result, read_none);
         }
     }
@@ -408,9 +467,9 @@ static PyObject *native_import_many(PyObject *module, PyObject *args) {
             PyErr_SetString(PyExc_ValueError, "ids and values differ in number");
         } else {
             context = context_of(store, project_level, client_level);
-            Py_BEGIN_ALLOW_THREADS
+            BEGIN_ENGINE
             ots_import_many(&context, ids.lent, values.lent, written, expires, (size_t)ids.n, encoding, only_missing, &result);
-            Py_END_ALLOW_THREADS
+            END_ENGINE
             answered = finish(&result, read_value);
         }
     }
@@ -434,9 +493,9 @@ static PyObject *native_discard_many(PyObject *module, PyObject *args) {
         return NULL;
     if (loan_begin(&ids, id_list, 1) && (written = numbers(written_list, ids.n)) != NULL) {
         context = context_of(store, project_level, client_level);
-        Py_BEGIN_ALLOW_THREADS
+        BEGIN_ENGINE
         ots_discard_many(&context, ids.lent, written, (size_t)ids.n, &result);
-        Py_END_ALLOW_THREADS
+        END_ENGINE
         answered = finish(&result, read_count);
     }
     PyMem_Free(written);
@@ -465,9 +524,9 @@ static PyObject *native_scan(PyObject *module, PyObject *args) {
     context = context_of(store, project_level, client_level);
     lent_start = lend(start);
     lent_end = lend(end);
-    Py_BEGIN_ALLOW_THREADS
+    BEGIN_ENGINE
     ots_scan(&context, lent_start, lent_end, limit, values, &result);
-    Py_END_ALLOW_THREADS
+    END_ENGINE
     answered = finish(&result, read_values);
     Py_DECREF(start);
     Py_DECREF(end);
@@ -486,9 +545,9 @@ static PyObject *native_scan_many(PyObject *module, PyObject *args) {
         return NULL;
     if (loan_begin(&ids, id_list, 1)) {
         context = context_of(store, project_level, client_level);
-        Py_BEGIN_ALLOW_THREADS
+        BEGIN_ENGINE
         ots_scan_many(&context, ids.lent, (size_t)ids.n, values, &result);
-        Py_END_ALLOW_THREADS
+        END_ENGINE
         answered = finish(&result, read_values);
     }
     loan_end(&ids);
@@ -506,9 +565,9 @@ static PyObject *native_set_credentials(PyObject *module, PyObject *args) {
     lent_id = lend(id);
     lent_secret = lend(secret);
     lent_token = lend(token);
-    Py_BEGIN_ALLOW_THREADS
+    BEGIN_ENGINE
     ots_set_credentials(store, lent_id, lent_secret, lent_token, &result);
-    Py_END_ALLOW_THREADS
+    END_ENGINE
     return finish(&result, read_none);
 }
 
@@ -523,9 +582,9 @@ static PyObject *on_table(PyObject *args, const char *format, table_call call, r
     if (!alive() || !PyArg_ParseTuple(args, format, &store, &project_level, &client_level))
         return NULL;
     context = context_of(store, project_level, client_level);
-    Py_BEGIN_ALLOW_THREADS
+    BEGIN_ENGINE
     call(&context, &result);
-    Py_END_ALLOW_THREADS
+    END_ENGINE
     return finish(&result, read);
 }
 
@@ -554,16 +613,22 @@ static PyObject *native_cleanup(PyObject *module, PyObject *args) {
     if (!alive() || !PyArg_ParseTuple(args, "KLii:cleanup", &store, &cutoff_ms, &project_level, &client_level))
         return NULL;
     context = context_of(store, project_level, client_level);
-    Py_BEGIN_ALLOW_THREADS
+    BEGIN_ENGINE
     ots_cleanup(&context, cutoff_ms, &result);
-    Py_END_ALLOW_THREADS
+    END_ENGINE
     return finish(&result, read_count);
 }
 
 static PyObject *native_outstanding(PyObject *module, PyObject *args) {
+    int64_t n;
     (void)module;
     (void)args;
-    return alive() ? PyLong_FromLongLong(ots_outstanding()) : NULL;
+    if (!alive())
+        return NULL;
+    BEGIN_SHIELDED
+    n = ots_outstanding();
+    END_SHIELDED
+    return PyLong_FromLongLong(n);
 }
 
 /* Has no Go in it: a forked child calls this in its parent's copy. CPython before 3.8 has no os.memfd_create. */
@@ -582,9 +647,15 @@ static PyObject *native_memfd(PyObject *module, PyObject *args) {
 }
 
 static PyObject *native_version(PyObject *module, PyObject *args) {
+    const char *version;
     (void)module;
     (void)args;
-    return alive() ? PyUnicode_FromString(ots_version()) : NULL;
+    if (!alive())
+        return NULL;
+    BEGIN_SHIELDED
+    version = ots_version();
+    END_SHIELDED
+    return PyUnicode_FromString(version);
 }
 
 static PyObject *native_is_forked(PyObject *module, PyObject *args) {
@@ -621,6 +692,7 @@ static PyMethodDef methods[] = {
 static int exec_module(PyObject *module) {
     static int watching = 0;
     (void)module;
+    make_shield();
     if (!watching && pthread_atfork(NULL, NULL, mark_forked) != 0) {
         PyErr_NoMemory();
         return -1;
