@@ -6,7 +6,7 @@ import platform
 import re
 import subprocess
 from pathlib import Path
-from typing import Dict, List, Sequence
+from typing import Dict, List, Optional, Sequence
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -43,6 +43,17 @@ def go_version() -> str:
 def lines(gathered: Dict[str, str]) -> List[str]:
     """Write facts as the items of a list in Markdown."""
     return [f"- {name}: {text}" for name, text in gathered.items()]
+
+
+def busy() -> Optional[str]:
+    """Say so if other work runs here, of which figures of a run that begins now would be a part."""
+    load, cores = os.getloadavg()[0], len(os.sched_getaffinity(0))
+    if load <= cores / 2:
+        return None
+    return (
+        f"**The machine did other work: a load of {load:.0f} on {cores} cores before. Rates and "
+        "times are not to be relied on, and have to be taken again; sizes are as they are.**"
+    )
 
 
 def _machine() -> str:

@@ -67,8 +67,9 @@ def page(
     local: Figures,
     postgresql_settings: str,
     local_settings: str,
+    busy: str | None = None,
 ) -> str:
-    """Return the page as Markdown."""
+    """Return the page as Markdown; `busy` says what else the machine did."""
     vacuum, full = postgresql.after
     itself = local.after[0]
     given = {
@@ -114,7 +115,9 @@ def page(
         local_log=f"{local.before.log / 1e6:,.0f} MB",
         **postgresql.json,
     )
-    lines = [_ABOUT.format(nodes=plan.nodes), *facts.lines(gathered), "", _table(head, rows)]
+    lines = [_ABOUT.format(nodes=plan.nodes), *facts.lines(gathered), ""]
+    lines += [busy, ""] if busy else []
+    lines.append(_table(head, rows))
     return "\n".join([*lines, *notes]) + "\n" + how
 
 
