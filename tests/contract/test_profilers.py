@@ -1,7 +1,7 @@
 """Profilers, storms of signals and faulthandler beside calls: nothing fails, nothing is lost.
 
-The handlers of CPython before 3.10 run on whatever stack the signal finds: on one of Go's they wrote
-over what lay behind it, and the process died.
+The handlers of CPython before 3.10 run on whatever stack the signal finds: on one of Go's they
+wrote over what lay behind it, and the process died.
 """
 
 import cProfile
