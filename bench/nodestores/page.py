@@ -36,6 +36,9 @@ _HOW = """
 - Space of deleted nodes: PostgreSQL's after `VACUUM`, which is what autovacuum does;
   tablestore-local's as it comes back by itself. `VACUUM FULL` locks the table and needs room for a
   second copy; it is never done by itself.
+- The disk: both compress each node by itself, and zstd's frames are about as large as zlib's
+  streams. What PostgreSQL adds are base64 (a third) and its rows' overhead. Less than that takes a
+  dictionary: [dictionary.md](dictionary.md).
 """
 
 
