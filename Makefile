@@ -12,7 +12,7 @@ GO_PACKAGES := . ./bench/... ./call/... ./cmd/... ./cpython/... ./local/... ./pr
 # cgo needs Python.h; -O2 is cgo's own default, which setting the variable would drop.
 export CGO_CFLAGS := -O2 -I$(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_paths()["include"])')
 
-.PHONY: help build wheel wheels sdist demo test test-python lint security race matrix fuzz test-sdks chaos crash bench bench-server bench-nodestores footprint dictionary profile bench-migrate migration-proof clean
+.PHONY: help build wheel wheels sdist demo test test-python lint security race matrix fuzz test-sdks chaos crash compat bench bench-server bench-nodestores footprint dictionary profile bench-migrate migration-proof clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -69,6 +69,9 @@ fuzz: ## every fuzz target for FUZZTIME, written down in docs/results/fuzz-serve
 
 test-python: build wheels ## the Python tests, those with a real Sentry included
 	$(PY) -m pytest
+
+compat: build wheels ## every Sentry and CPython that can be had; writes the tables of README and docs/results
+	$(PY) tests/compat/compat.py
 
 test-sdks: build ## one script through the official SDKs of Go, Python, Java and Node
 	TEST_SDKS=all $(PY) -m pytest -rs tests/sdks

@@ -8,7 +8,12 @@ import uuid
 
 import pytest
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(__file__)), "python"))
+# The source tree's package, or the installed one in a folder that `make compat` names.
+sys.path.insert(
+    0,
+    os.environ.get("TESTED_PACKAGE")
+    or os.path.join(os.path.dirname(os.path.dirname(__file__)), "python"),
+)
 sys.path.insert(0, os.path.dirname(__file__))
 
 import local_server

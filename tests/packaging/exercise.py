@@ -75,6 +75,7 @@ def tell(read):
     """Print what is installed and what was read."""
     told = {
         "python": "%d.%d" % sys.version_info[:2],
+        "patch": platform.python_version(),
         "machine": platform.machine(),
         "version": sentry_tablestore.__version__,
         "engine": engine.version(),
