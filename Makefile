@@ -12,7 +12,7 @@ GO_PACKAGES := . ./bench/... ./call/... ./cmd/... ./cpython/... ./local/... ./pr
 # cgo needs Python.h; -O2 is cgo's own default, which setting the variable would drop.
 export CGO_CFLAGS := -O2 -I$(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_paths()["include"])')
 
-.PHONY: help build wheel wheels sdist demo test test-python lint security race matrix fuzz test-sdks chaos crash compat bench bench-server bench-nodestores footprint dictionary profile bench-migrate migration-proof clean
+.PHONY: help build wheel wheels sdist demo test test-python lint security race matrix fuzz test-sdks chaos soak crash compat bench bench-server bench-nodestores footprint dictionary profile bench-migrate migration-proof clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -81,8 +81,13 @@ matrix: ## every call of the store under every kind of fault
 
 CHAOS_SECONDS ?= 600
 chaos: build ## the same with every error code and outages of 30 s, then CHAOS_SECONDS of a history under faults and kills
-	TABLESTORE_CHAOS=full $(GO) test ./proof -run TestFaultMatrix -count 1 -timeout 60m
-	$(PY) proof/history/run.py --seconds $(CHAOS_SECONDS)
+	TABLESTORE_CHAOS=full TABLESTORE_CHAOS_SAVE=$(CURDIR)/docs/results/chaos.md $(GO) test ./proof -run TestFaultMatrix -count 1 -timeout 60m
+	$(PY) proof/history/run.py --seconds $(CHAOS_SECONDS) --save docs/results/history.md
+
+SOAK_SECONDS ?= 3600
+SOAK_PACE ?= 150
+soak: build ## an hour of Sentry's backend in 4 processes of 8 threads: does anything grow? docs/results/soak.md
+	$(PY) proof/soak/run.py --seconds $(SOAK_SECONDS) --pace $(SOAK_PACE) --save docs/results/soak.md
 
 crash: ## kill tablestore-local a few hundred times under load and look for lost writes
 	TABLESTORE_CRASH_KILLS=250 $(GO) test ./local -run 'TestKill$$' -v

@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -248,21 +247,10 @@ func faults() (all []fault) {
 
 func reopen(w *world) { w.store = w.open(w.proxy.url(), patience) }
 
-// tally counts the cases of a run.
-type tally struct {
-	mu                sync.Mutex
-	cases, calls      int
-	raised            int
-	longest           time.Duration // beyond the deadline
-	longestName       string
-	slowestRecovery   time.Duration
-	slowestRecoveryOf string
-}
-
 // What was acknowledged is there; what raised is old or new, never anything else; nothing that exists is reported missing; each call
 // ends within its deadline; and when the fault is over, the same store works at once.
 func TestFaultMatrix(t *testing.T) {
-	var total tally
+	total := newTally()
 	t.Run("cases", func(t *testing.T) {
 		hosts := make(chan *host, atOnce)
 		for range atOnce {
@@ -278,18 +266,18 @@ func TestFaultMatrix(t *testing.T) {
 					h := <-hosts
 					defer func() { hosts <- h }()
 					if f.dir {
-						newWorld(t, newHost(t, t.TempDir()), f).prove(f, o, &total)
+						newWorld(t, newHost(t, t.TempDir()), f).prove(f, o, total)
 						return
 					}
-					newWorld(t, h, f).prove(f, o, &total)
+					newWorld(t, h, f).prove(f, o, total)
 				})
 			}
 		}
 	})
-	// To the reader of a run that passed, too.
-	fmt.Printf("%d cases, %d calls under faults, %d of them raised; none ended more than %v after its deadline (%s); longest first call after a fault %v (%s)\n",
-		total.cases, total.calls, total.raised, total.longest.Round(time.Millisecond), total.longestName,
-		total.slowestRecovery.Round(time.Millisecond), total.slowestRecoveryOf)
+	fmt.Println(total) // to the reader of a run that passed, too
+	if err := total.save(!t.Failed()); err != nil {
+		t.Error(err)
+	}
 }
 
 func (w *world) prove(f fault, o operation, total *tally) {
@@ -328,12 +316,7 @@ func (w *world) prove(f fault, o operation, total *tally) {
 		t.Errorf("after the fault: %v", err)
 	}
 	w.look(o, err)
-	total.mu.Lock()
-	defer total.mu.Unlock()
-	total.cases++
-	if took > total.slowestRecovery {
-		total.slowestRecovery, total.slowestRecoveryOf = took, t.Name()
-	}
+	total.recovered(f.name, t.Name(), took)
 }
 
 // call makes one call under the fault and judges how it ended.
@@ -351,15 +334,7 @@ func (w *world) call(f fault, o operation, total *tally) error {
 	if strings.HasPrefix(o.name, "cleanup") || isPatient(o) {
 		deadline *= 4 // each of its requests has a deadline of its own
 	}
-	total.mu.Lock()
-	total.calls++
-	if err != nil {
-		total.raised++
-	}
-	if late := took - deadline; late > total.longest {
-		total.longest, total.longestName = late, t.Name()
-	}
-	total.mu.Unlock()
+	total.called(f.name, t.Name(), err, took-deadline)
 	var failure *store.Error
 	switch {
 	case took > deadline+overrun:

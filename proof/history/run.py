@@ -1,6 +1,6 @@
 """Record a history under faults and kills, and check it: see README.md.
 
-    python proof/history/run.py --seconds 600
+    python proof/history/run.py --seconds 600 --save docs/results/history.md
 
 Needs `make build`. Exit status 0 only if every answer is explained.
 """
@@ -22,6 +22,10 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
+sys.path.insert(0, str(ROOT / "proof"))
+
+from facts import facts  # noqa: E402
+
 SERVER = ROOT / "build" / "tablestore-local"
 KEYS = {"ACCESS_KEY_ID": "history", "ACCESS_KEY_SECRET": "history-secret"}
 
@@ -37,6 +41,15 @@ FAULTS = [
     {"code": "OTSPartitionUnavailable", "rows": [0], "probability": 0.04, "count": -1},
     {"delay_ms": 60, "probability": 0.05, "count": -1},
 ]
+
+PAGE = """# History of reads and writes
+
+Processes with threads set, get, overwrite and delete the same nodes under random faults, while
+clients and the server are killed. Afterwards a checker (porcupine) looks for an order of the calls
+on each node that explains every answer: no acknowledged write is lost, no value comes out of thin
+air, none is torn or comes back after it was deleted. [How](../../proof/history/README.md).
+
+"""
 
 
 class Server:
@@ -145,7 +158,9 @@ def main():
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--processes", type=int, default=4)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
+    parser.add_argument("--save", type=Path, help="the page of Markdown to write")
     arguments = parser.parse_args()
+    measured = facts(f"make chaos CHAOS_SECONDS={arguments.seconds:g}")
     print(f"seed {arguments.seed}", flush=True)
     numbers = random.Random(arguments.seed)
     with tempfile.TemporaryDirectory(prefix="history-") as temporary:
@@ -172,9 +187,18 @@ def main():
                 raise RuntimeError("the last reading failed")
         finally:
             server.kill()
-        print(f"{clients} clients and {servers} servers killed", flush=True)
+        kills = f"{clients} clients and {servers} servers killed"
+        print(kills, flush=True)
         checker = ["go", "run", "./proof/history", *map(str, sorted(folder.glob("calls-*")))]
-        return subprocess.call(checker, cwd=ROOT)
+        done = subprocess.run(checker, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    print(done.stdout, end="", flush=True)
+    if arguments.save:
+        result = "**not explained**" if done.returncode else "every answer is explained"
+        arguments.save.write_text(
+            f"{PAGE}{measured}- seed: {arguments.seed}\n- result: {result}\n\n"
+            f"{kills}.\n\n```text\n{done.stdout.strip()}\n```\n"
+        )
+    return done.returncode
 
 
 if __name__ == "__main__":
