@@ -39,7 +39,7 @@ def samples(memory=lambda second: 60 * MIB, descriptors=lambda second: 20):
         (samples(lambda second: (60 + second / 450) * MIB), ["the memory of client grew by 6.0"]),
         (
             samples(descriptors=lambda second: 20 + second // 300),
-            ["client had up to 30 descriptors, then up to 34"],
+            ["client had up to 30 descriptors, then up to 33"],
         ),
     ],
 )

@@ -87,7 +87,8 @@ def _use(pid):
     with open(f"/proc/{pid}/status") as file:
         status = dict(line.split(":", 1) for line in file)
     return {
-        "memory": int(status["VmRSS"].split()[0]) * 1024,
+        # A process that has just ended, and is about to be found so, has none.
+        "memory": int(status.get("VmRSS", "0 kB").split()[0]) * 1024,
         "descriptors": len(os.listdir(f"/proc/{pid}/fd")),
         "threads": int(status["Threads"]),
     }

@@ -169,20 +169,16 @@ def soak(arguments):
         processes = {f"client {n + 1}": c.process.pid for n, c in enumerate(clients)}
         processes[SERVER] = listening(int(server.end_point.rsplit(":", 1)[1]))
         samples, spells = Samples(processes), Spells(server, arguments.seconds)
-        begun, due = time.monotonic(), 0.0
-        while all(client.process.poll() is None for client in clients):
-            second = time.monotonic() - begun
-            if second > arguments.seconds:
-                break
+        begun, due, second, cpu = time.monotonic(), 0.0, 0.0, {}
+        while second <= arguments.seconds and all(c.process.poll() is None for c in clients):
             spells.at(second)
             if second >= due:
                 calls = sum(client.told["calls"] for client in clients)
                 samples.take(second, calls, goroutines={SERVER: goroutines(metrics)})
                 due += arguments.every
+                cpu = samples.cpu()
             time.sleep(0.2)
-        cpu = {}
-        if second > arguments.seconds:
-            cpu = samples.cpu()
+            second = time.monotonic() - begun
         server.heal()
         wrong = [(name, client.end()) for name, client in zip(processes, clients)]
     wrong = [f"{name} {complaint}" for name, complaint in wrong if complaint]
