@@ -9,12 +9,12 @@ import argparse
 import sys
 from typing import Iterator, Sequence
 
-import environment
+import client_environment
 import machine
 import programs
 import report
+from client_environment import ROOT
 from clients import ClientError, clients
-from environment import ROOT
 from parts import PARTS, Part
 from results import Results
 
@@ -43,7 +43,7 @@ def _measure(
     rounds: int,
     seconds: float,
 ) -> None:
-    interpreter = environment.ensure(python)
+    interpreter = client_environment.ensure(python)
     where = f"CPython {python}, {size // 1000} KB, {latency} ms: "
     names = part.contestants
     with clients(interpreter, names, size, part.nodes(size), latency) as started:
@@ -68,9 +68,9 @@ def here(versions: Sequence[str]) -> Iterator[str]:
     """Give those versions of CPython for which there is an environment, and say which are not."""
     for version in versions:
         try:
-            environment.ensure(version)
+            client_environment.ensure(version)
             yield version
-        except environment.NoEnvironmentError as error:
+        except client_environment.NoEnvironmentError as error:
             print(f"bench: not run: {error}", file=sys.stderr)
 
 

@@ -10,7 +10,7 @@ from typing import Any, Dict, Iterator, Sequence
 
 import events
 import programs
-from environment import BENCH, ROOT
+from client_environment import BENCH, ROOT
 from parts import CALLS, HTTP, PACKAGE, PEERS, SDK
 from results import Cell, Run
 

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 import events
 import programs
-from environment import ROOT
+from client_environment import ROOT
 
 sys.path.insert(0, str(ROOT / "python"))
 

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import Iterator, List, Sequence
 
-import environment
-from environment import ROOT
+import client_environment
+from client_environment import ROOT
 
 
 def described(pythons: Sequence[str]) -> List[str]:
@@ -40,9 +40,11 @@ def described(pythons: Sequence[str]) -> List[str]:
 
 def _versions(pythons: Sequence[str]) -> Iterator[str]:
     for python in pythons:
-        told = subprocess.check_output([str(environment.ensure(python)), "--version"], text=True)
+        told = subprocess.check_output(
+            [str(client_environment.ensure(python)), "--version"], text=True
+        )
         yield "CPython " + told.split()[1]
-    for line in environment.requirements(pythons[-1]).read_text().splitlines():
+    for line in client_environment.requirements(pythons[-1]).read_text().splitlines():
         if re.match("(tablestore|zstandard|protobuf|urllib3)==", line):
             yield line.replace("==", " ")
     go = os.environ.get("GO", "go")

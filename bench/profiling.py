@@ -15,12 +15,12 @@ import time
 from pathlib import Path
 from typing import List, Tuple
 
-import environment
+import client_environment
 import machine
 import programs
 import report
+from client_environment import ROOT
 from clients import Client, ClientError, clients
-from environment import ROOT
 from parts import CALLS, PACKAGE
 from results import Cell
 
@@ -91,7 +91,7 @@ def main() -> None:
         sys.exit("profile: perf is not there (Debian: linux-perf)")
     try:
         programs.build()
-        python = environment.ensure(PYTHON)
+        python = client_environment.ensure(PYTHON)
         blocks = [_HEAD, "\n".join(f"- {line}" for line in machine.described([PYTHON])) + "\n"]
         folder = build(python)
         with programs.busy_cores(), clients(
@@ -106,7 +106,7 @@ def main() -> None:
                     f"## {cell.title()}, {cell.size // 1000} KB, {cell.threads} threads\n\n"
                     f"{figures}.\n\n{report.aligned(table)}\n"
                 )
-    except (programs.ProgramError, environment.NoEnvironmentError, ClientError) as error:
+    except (programs.ProgramError, client_environment.NoEnvironmentError, ClientError) as error:
         sys.exit(f"profile: {error}")
     text = "\n".join(blocks)
     print(text)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Iterator, List
 
-from environment import BENCH, ROOT
+from client_environment import BENCH, ROOT
 
 _SERVER = ROOT / "build" / "tablestore-local"
 _ANSWERS = ROOT / "build" / "bench-answers"

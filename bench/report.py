@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Iterator, List, Sequence, Tuple
 
-from environment import ROOT
+from client_environment import ROOT
 from parts import PACKAGE, SDK, TITLES, Part
 from results import Cell, Results, cpu, rate
 

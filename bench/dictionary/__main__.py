@@ -21,7 +21,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 sys.path.insert(0, str(HERE.parent))
 
-import environment
+import client_environment
 import events
 import facts
 import page
@@ -37,8 +37,8 @@ def main() -> None:
     parser.add_argument("--save", type=Path, help="file to write the page to, beside showing it")
     arguments = parser.parse_args()
     try:
-        python = environment.ensure(VERSION)
-    except environment.NoEnvironmentError as error:
+        python = client_environment.ensure(VERSION)
+    except client_environment.NoEnvironmentError as error:
         sys.exit(f"bench/dictionary: {error}")
     zstandard = subprocess.check_output(
         [

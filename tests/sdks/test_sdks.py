@@ -10,12 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import clients
 import pytest
 import script
+import sdk_clients
 from sentry_tablestore.testing import serving
 
-PROGRAM = clients.ROOT / "build" / "tablestore-local"
+PROGRAM = sdk_clients.ROOT / "build" / "tablestore-local"
 TIMEOUT = 300  # seconds for a run, which takes a few
 
 # How a client ends that lost its connection by its SDK's own fault (java/Client.java), and how
@@ -39,16 +39,16 @@ class Variant(NamedTuple):
 V4 = {"region": "cn-hangzhou"}
 
 VARIANTS = {
-    "go v2": Variant("go", clients.go, {}, True),
-    "go v4": Variant("go", clients.go, V4, True),
-    "python v2": Variant("python", clients.python, {}, True),
-    "python v4": Variant("python", clients.python, V4, True),
+    "go v2": Variant("go", sdk_clients.go, {}, True),
+    "go v4": Variant("go", sdk_clients.go, V4, True),
+    "python v2": Variant("python", sdk_clients.python, {}, True),
+    "python v4": Variant("python", sdk_clients.python, V4, True),
     # Its C++ encoder and decoder are not those in Python; each falls back to the other silently.
-    "python without native": Variant("python", clients.python, {"native": False}, True),
-    "java v2": Variant("java", clients.java, {}, False),
-    "java v4": Variant("java", clients.java, V4, False),
-    "java compressed": Variant("java", clients.java, {"compression": True}, False),
-    "node v2": Variant("node", clients.node, {}, False),
+    "python without native": Variant("python", sdk_clients.python, {"native": False}, True),
+    "java v2": Variant("java", sdk_clients.java, {}, False),
+    "java v4": Variant("java", sdk_clients.java, V4, False),
+    "java compressed": Variant("java", sdk_clients.java, {"compression": True}, False),
+    "node v2": Variant("node", sdk_clients.node, {}, False),
 }
 
 
@@ -161,8 +161,8 @@ def test_versions_are_exact():
     here = Path(__file__).parent
     assert 'tablestore": "5.6.5"' in (here / "node" / "package.json").read_text()
     assert "<version>5.17.6</version>" in (here / "java" / "pom.xml").read_text()
-    assert "aliyun-tablestore-go-sdk v1.8.0" in (clients.ROOT / "go.mod").read_text()
-    requirements = clients.ROOT / "tests" / "requirements" / "tablestore-sdk.txt"
+    assert "aliyun-tablestore-go-sdk v1.8.0" in (sdk_clients.ROOT / "go.mod").read_text()
+    requirements = sdk_clients.ROOT / "tests" / "requirements" / "tablestore-sdk.txt"
     assert "\ntablestore==6.4.8\n" in requirements.read_text()
     lock = json.loads((here / "node" / "package-lock.json").read_text())
     assert all("resolved" not in package for package in lock["packages"].values())
