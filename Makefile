@@ -7,7 +7,7 @@ PACKAGING := .cache/packaging
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # The Go packages, without the cached environments of other projects below .cache.
 # The fault matrix in proof/ is about deadlines, which mean little under the race detector: it runs without.
-GO_PACKAGES := . ./bench/... ./call/... ./cmd/... ./cpython/... ./local/... ./proof/fuzz ./proof/history ./store/... ./tablestore/... ./tests/certificates ./tests/sdks/go ./version/...
+GO_PACKAGES := . ./bench/... ./call/... ./cmd/... ./cpython/... ./local/... ./proof/fuzz ./proof/history ./store/... ./tablestore/... ./tests/authority ./tests/certificates ./tests/poll ./tests/sdks/go ./version/...
 
 # cgo needs Python.h; -O2 is cgo's own default, which setting the variable would drop.
 export CGO_CFLAGS := -O2 -I$(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_paths()["include"])')
@@ -68,13 +68,14 @@ fuzz: ## every fuzz target for FUZZTIME, written down in docs/results/fuzz-serve
 	GO=$(GO) $(GO) run ./proof/fuzz -time $(FUZZTIME) -save docs/results/fuzz-server.md $(FUZZ_FLAGS) local store tablestore
 
 test-python: build wheels ## the Python tests, those with a real Sentry included
-	$(PY) -m pytest
+	$(PY) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 compat: build wheels ## every Sentry and CPython that can be had; writes the tables of README and docs/results
+	TEST_WHEELS=all $(PY) -m pytest tests/packaging/test_sdist.py -k same_bytes
 	$(PY) tests/compat/compat.py
 
-test-sdks: build ## one script through the official SDKs of Go, Python, Java and Node
-	TEST_SDKS=all $(PY) -m pytest -rs tests/sdks
+test-sdks: build ## one script through the official SDKs of Go, Python, Java and Node: docs/results/sdks.md
+	TEST_SDKS=all TEST_SDKS_SAVE=docs/results/sdks.md $(PY) -m pytest -rs tests/sdks
 
 matrix: ## every call of the store under every kind of fault
 	$(GO) test ./proof
@@ -89,8 +90,9 @@ SOAK_PACE ?= 150
 soak: build ## an hour of Sentry's backend in 4 processes of 8 threads: does anything grow? docs/results/soak.md
 	$(PY) proof/soak/run.py --seconds $(SOAK_SECONDS) --pace $(SOAK_PACE) --save docs/results/soak.md
 
-crash: ## kill tablestore-local a few hundred times under load and look for lost writes
-	TABLESTORE_CRASH_KILLS=250 $(GO) test ./local -run 'TestKill$$' -v
+crash: ## kill tablestore-local and cut its power 250 times each under load and look for lost writes: docs/results/crash.md
+	TABLESTORE_CRASH_KILLS=250 TABLESTORE_POWER_CUTS=250 TABLESTORE_CRASH_SAVE=$(CURDIR)/docs/results/crash.md \
+		$(GO) test ./local -run '^(TestKill|TestPowerCut)$$' -count 1 -timeout 30m -v
 
 BENCH ?=
 bench: build ## calls a second and CPU beside the SDKs and bare HTTP, some minutes for each of BENCH="calls sizes interpreters latency"

@@ -1,6 +1,6 @@
 // Command sentry-tablestore is the engine of the Python package of that name: built with
 // -buildmode=c-shared it is the extension module sentry_tablestore._native. This file has the C functions that
-// cpython/module.c calls; cpython/engine.h says what they promise.
+// the C code in cpython/ calls; cpython/engine.h says what they promise.
 package main
 
 // #include <poll.h>
@@ -32,6 +32,7 @@ var (
 
 //export ots_open
 func ots_open(options C.ots_bytes, result *C.ots_result) {
+	defer recovered(result)
 	text := text(options)
 	immediate(result, func() (int64, error) {
 		handle, err := stores.Open(text)
@@ -41,6 +42,7 @@ func ots_open(options C.ots_bytes, result *C.ots_result) {
 
 //export ots_close
 func ots_close(handle C.uint64_t) {
+	defer recovered(nil)
 	immediate(nil, func() (int64, error) {
 		stores.Close(uint64(handle))
 		return 0, nil
@@ -49,6 +51,7 @@ func ots_close(handle C.uint64_t) {
 
 //export ots_get
 func ots_get(c *C.ots_context, id C.ots_bytes, result *C.ots_result) {
+	defer recovered(result)
 	node := text(id)
 	send(c, result, func(ctx context.Context, s *store.Store) *store.Pending {
 		return s.StartGet(ctx, node)
@@ -65,6 +68,7 @@ func ots_get(c *C.ots_context, id C.ots_bytes, result *C.ots_result) {
 
 //export ots_get_many
 func ots_get_many(c *C.ots_context, ids *C.ots_bytes, n C.size_t, result *C.ots_result) {
+	defer recovered(result)
 	nodes := texts(ids, n)
 	begin(c, result, deadline, func(ctx context.Context, s *store.Store) (call.Result, error) {
 		values, err := s.GetMany(ctx, nodes)
@@ -77,6 +81,7 @@ func ots_get_many(c *C.ots_context, ids *C.ots_bytes, n C.size_t, result *C.ots_
 
 //export ots_set
 func ots_set(c *C.ots_context, id, value C.ots_bytes, ttl C.int64_t, result *C.ots_result) {
+	defer recovered(result)
 	node := text(id)
 	send(c, result, func(ctx context.Context, s *store.Store) *store.Pending {
 		return s.StartSet(ctx, node, lent(value), lifetime(ttl))
@@ -90,6 +95,7 @@ func ots_set(c *C.ots_context, id, value C.ots_bytes, ttl C.int64_t, result *C.o
 
 //export ots_set_many
 func ots_set_many(c *C.ots_context, ids, values *C.ots_bytes, n C.size_t, ttl C.int64_t, result *C.ots_result) {
+	defer recovered(result)
 	nodes, data := texts(ids, n), copies(values, n)
 	begin(c, result, deadline, func(ctx context.Context, s *store.Store) (call.Result, error) {
 		return call.Result{}, s.SetMany(ctx, nodes, data, lifetime(ttl))
@@ -98,6 +104,7 @@ func ots_set_many(c *C.ots_context, ids, values *C.ots_bytes, n C.size_t, ttl C.
 
 //export ots_delete
 func ots_delete(c *C.ots_context, id C.ots_bytes, result *C.ots_result) {
+	defer recovered(result)
 	node := text(id)
 	send(c, result, func(ctx context.Context, s *store.Store) *store.Pending {
 		return s.StartDelete(ctx, node)
@@ -110,6 +117,7 @@ func ots_delete(c *C.ots_context, id C.ots_bytes, result *C.ots_result) {
 
 //export ots_delete_many
 func ots_delete_many(c *C.ots_context, ids *C.ots_bytes, n C.size_t, result *C.ots_result) {
+	defer recovered(result)
 	nodes := texts(ids, n)
 	begin(c, result, deadline, func(ctx context.Context, s *store.Store) (call.Result, error) {
 		return call.Result{}, s.DeleteMany(ctx, nodes)
@@ -118,6 +126,7 @@ func ots_delete_many(c *C.ots_context, ids *C.ots_bytes, n C.size_t, result *C.o
 
 //export ots_import_many
 func ots_import_many(c *C.ots_context, ids, values *C.ots_bytes, written, expires *C.int64_t, n C.size_t, encoding, only_missing C.int32_t, result *C.ots_result) {
+	defer recovered(result)
 	texts, data := texts(ids, n), copies(values, n)
 	nodes := make([]store.Imported, int(n))
 	for i := range nodes {
@@ -140,6 +149,7 @@ func ots_import_many(c *C.ots_context, ids, values *C.ots_bytes, written, expire
 
 //export ots_discard_many
 func ots_discard_many(c *C.ots_context, ids *C.ots_bytes, written *C.int64_t, n C.size_t, result *C.ots_result) {
+	defer recovered(result)
 	nodes, times := texts(ids, n), make([]int64, int(n))
 	for i, at := range unsafe.Slice(written, int(n)) {
 		times[i] = int64(at)
@@ -152,6 +162,7 @@ func ots_discard_many(c *C.ots_context, ids *C.ots_bytes, written *C.int64_t, n 
 
 //export ots_scan
 func ots_scan(c *C.ots_context, start, end C.ots_bytes, limit, values C.int32_t, result *C.ots_result) {
+	defer recovered(result)
 	first, last := text(start), text(end)
 	begin(c, result, deadline, func(ctx context.Context, s *store.Store) (call.Result, error) {
 		nodes, next, err := s.Scan(ctx, first, last, int(limit), values != 0)
@@ -164,6 +175,7 @@ func ots_scan(c *C.ots_context, start, end C.ots_bytes, limit, values C.int32_t,
 
 //export ots_scan_many
 func ots_scan_many(c *C.ots_context, ids *C.ots_bytes, n C.size_t, values C.int32_t, result *C.ots_result) {
+	defer recovered(result)
 	wanted := texts(ids, n)
 	begin(c, result, deadline, func(ctx context.Context, s *store.Store) (call.Result, error) {
 		nodes, err := s.ScanMany(ctx, wanted, values != 0)
@@ -187,6 +199,7 @@ func scanned(nodes []store.Scanned, next string) (call.Result, error) {
 
 //export ots_describe
 func ots_describe(c *C.ots_context, result *C.ots_result) {
+	defer recovered(result)
 	begin(c, result, deadline, func(ctx context.Context, s *store.Store) (call.Result, error) {
 		description, err := s.Describe(ctx)
 		if err != nil {
@@ -199,6 +212,7 @@ func ots_describe(c *C.ots_context, result *C.ots_result) {
 
 //export ots_set_credentials
 func ots_set_credentials(handle C.uint64_t, id, secret, token C.ots_bytes, result *C.ots_result) {
+	defer recovered(result)
 	credentials := tablestore.Credentials{AccessKeyID: text(id), AccessKeySecret: text(secret), STSToken: text(token)}
 	immediate(result, func() (int64, error) {
 		s, ok := stores.Get(uint64(handle))
@@ -211,6 +225,7 @@ func ots_set_credentials(handle C.uint64_t, id, secret, token C.ots_bytes, resul
 
 //export ots_bootstrap
 func ots_bootstrap(c *C.ots_context, result *C.ots_result) {
+	defer recovered(result)
 	begin(c, result, unlimited, func(ctx context.Context, s *store.Store) (call.Result, error) {
 		return call.Result{}, s.Bootstrap(ctx)
 	})
@@ -218,6 +233,7 @@ func ots_bootstrap(c *C.ots_context, result *C.ots_result) {
 
 //export ots_cleanup
 func ots_cleanup(c *C.ots_context, cutoff C.int64_t, result *C.ots_result) {
+	defer recovered(result)
 	begin(c, result, unlimited, func(ctx context.Context, s *store.Store) (r call.Result, err error) {
 		r.Count, err = s.Cleanup(ctx, time.UnixMilli(int64(cutoff)))
 		return r, err
@@ -226,6 +242,7 @@ func ots_cleanup(c *C.ots_context, cutoff C.int64_t, result *C.ots_result) {
 
 //export ots_destroy
 func ots_destroy(c *C.ots_context, result *C.ots_result) {
+	defer recovered(result)
 	begin(c, result, deadline, func(ctx context.Context, s *store.Store) (call.Result, error) {
 		return call.Result{}, s.Destroy(ctx)
 	})
@@ -243,6 +260,7 @@ func ots_wait(handle C.uint64_t, slice C.int32_t, result *C.ots_result) {
 
 //export ots_abandon
 func ots_abandon(handle C.uint64_t) {
+	defer recovered(nil)
 	if c, ok := calls.Remove(uint64(handle)); ok {
 		c.Abandon()
 	}
@@ -250,13 +268,23 @@ func ots_abandon(handle C.uint64_t) {
 
 //export ots_release
 func ots_release(handle C.uint64_t) {
+	defer recovered(nil)
 	if c, ok := calls.Remove(uint64(handle)); ok {
 		c.Release()
 	}
 }
 
+//export ots_limit_heap
+func ots_limit_heap(bytes C.int64_t) {
+	defer recovered(nil)
+	limitHeap(int64(bytes))
+}
+
 //export ots_outstanding
-func ots_outstanding() C.int64_t { return C.int64_t(calls.Len()) }
+func ots_outstanding() C.int64_t {
+	defer recovered(nil)
+	return C.int64_t(calls.Len())
+}
 
 // Whether a call ends by the store's timeout or has no limit but its caller's patience.
 const (
@@ -271,7 +299,6 @@ type work func(context.Context, *store.Store) (call.Result, error)
 
 // begin starts the work of a call in a goroutine and waits for the first slice.
 func begin(c *C.ots_context, result *C.ots_result, limited bool, do work) {
-	defer recovered(result)
 	s, ok := stores.Get(uint64(c.store))
 	if !ok {
 		settle(call.Failed(noSuchStore), 0, 0, result)
@@ -288,7 +315,6 @@ func begin(c *C.ots_context, result *C.ots_result, limited bool, do work) {
 // send starts a call on one node on this thread or, where that is not possible, in a goroutine, for which instead
 // makes the work: it outlives what the caller lent.
 func send(c *C.ots_context, result *C.ots_result, start func(context.Context, *store.Store) *store.Pending, instead func() work) {
-	defer recovered(result)
 	s, ok := stores.Get(uint64(c.store))
 	if !ok {
 		settle(call.Failed(noSuchStore), 0, 0, result)
@@ -308,7 +334,6 @@ func logOf(c *C.ots_context) *store.Log {
 
 // immediate is a call without waiting, whose answer is a number.
 func immediate(result *C.ots_result, work func() (int64, error)) {
-	defer recovered(result)
 	count, err := work()
 	if err != nil {
 		settle(call.Failed(err), 0, 0, result)
@@ -377,7 +402,8 @@ func fill(c *call.Call, handle uint64, result *C.ots_result) {
 	result.call = C.uint64_t(handle)
 }
 
-// recovered turns a panic of this file or of package call into the call's error.
+// recovered turns a panic of this file or of package call into the call's error. Every C function defers it before all else: what
+// the caller lent is converted under it too.
 func recovered(result *C.ots_result) {
 	if p := recover(); p != nil && result != nil {
 		fill(call.Failed(store.Panicked(p)), 0, result)
@@ -415,5 +441,5 @@ func lifetime(ms C.int64_t) time.Duration {
 	if ms == -1 {
 		return store.NoTTL
 	}
-	return time.Duration(ms) * time.Millisecond
+	return store.Milliseconds(int64(ms))
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"runtime/debug"
 	"time"
 
 	"github.com/PMExtra/sentry-tablestore/v2/call"
@@ -16,4 +17,10 @@ var ballast []byte
 func init() {
 	ballast = make([]byte, 16<<20)
 	go call.GiveBackWhenIdle(time.Tick(call.IdleInterval))
+}
+
+// limitHeap makes the collector work harder instead of letting all that Go has, the ballast included, grow over so many bytes. It is
+// for a process that does nothing but move large batches: a worker of Sentry's would pay for it with its cores.
+func limitHeap(bytes int64) {
+	debug.SetMemoryLimit(bytes)
 }

@@ -124,7 +124,7 @@ def go_build(go, output, package, flags=(), link=(), **environment):
 
 
 class BuildEngine(build_ext):
-    """`go build -buildmode=c-shared`; cgo compiles cpython/module.c on the way."""
+    """`go build -buildmode=c-shared`; cgo compiles what is in cpython/ on the way."""
 
     def build_extension(self, ext):
         require_glibc()

@@ -73,6 +73,25 @@ def expectations(part: Part, results: Results) -> Table:
     return [["", "expected", "measured", ""], *rows] if rows else []
 
 
+def bounds(part: Part, results: Results) -> List[str]:
+    """Say how many calls a second latency leaves, where that is less than what is expected."""
+    lines = []
+    for expected in part.expectations:
+        cell = expected.cell
+        if cell not in results.cells() or not cell.latency or cell.many > 1:
+            continue
+        most = 1000 * cell.threads / cell.latency
+        ratio = most / results.median(cell, expected.to, rate)
+        if ratio < expected.limit:
+            lines.append(
+                f"{cell.threads} threads that wait {cell.latency} ms for each answer make at most "
+                f"{most:,.0f} calls a second, whatever makes them: {ratio:.1f} times those of the "
+                f"{TITLES[expected.to]} on this machine, "
+                f"{results.median(cell, PACKAGE, rate) / most:.0%} of which were measured."
+            )
+    return lines
+
+
 def aligned(rows: Table) -> str:
     """Write a table as Markdown that reads well as it is."""
     widths = [max(3, *map(len, column)) for column in zip(*rows)]
@@ -93,7 +112,7 @@ def text(part: Part, described: Sequence[str], results: Results) -> str:
         blocks += [f"**{caption}**", aligned(table)]
     table = expectations(part, results)
     if table:
-        blocks += ["**What is expected**", aligned(table)]
+        blocks += ["**What is expected**", aligned(table), *bounds(part, results)]
     return "\n\n".join(blocks) + "\n"
 
 

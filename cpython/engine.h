@@ -134,6 +134,9 @@ extern void ots_abandon(uint64_t call);
 /* Ends the life of a result's data and logs. */
 extern void ots_release(uint64_t call);
 
+/* Has the collector keep all that the engine's runtime has at about so many bytes, whatever that costs in processor time up to half of it. */
+extern void ots_limit_heap(int64_t bytes);
+
 /* How many calls are pending or unreleased: 0 when nobody is in a call. */
 extern int64_t ots_outstanding(void);
 

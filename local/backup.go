@@ -102,7 +102,7 @@ func Backup(ctx context.Context, dir, target string) (info *BackupInfo, err erro
 
 // checkTarget refuses a target that would overwrite something, or is within the data.
 func checkTarget(dir, target string) error {
-	if err := mustBeEmpty(target); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := mustBeReplaceable(target); err != nil {
 		return err
 	}
 	data, err := filepath.EvalSymlinks(dir)
@@ -123,6 +123,45 @@ func checkTarget(dir, target string) error {
 		return errors.New("the target is within the data folder")
 	}
 	return nil
+}
+
+// mustBeReplaceable returns an error unless a folder that is made beside the target can take its place.
+func mustBeReplaceable(target string) error {
+	entries, err := os.ReadDir(target)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	own, err := device(target)
+	if err != nil {
+		return err
+	}
+	parent, err := device(filepath.Dir(target))
+	if err != nil {
+		return err
+	}
+	switch {
+	case own != parent:
+		return fmt.Errorf("%s is where a disk is mounted; name a folder below it that does not exist", target)
+	case len(entries) > 0:
+		return fmt.Errorf("%s is not empty: it has %s; name a folder below it that does not exist", target, entries[0].Name())
+	}
+	return nil
+}
+
+// device returns the number of the file system that a folder is on.
+func device(dir string) (uint64, error) {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return 0, err
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, nil
+	}
+	return uint64(stat.Dev), nil //nolint:unconvert // not this type everywhere
 }
 
 // mustBeEmpty returns an error unless the folder exists and has nothing but what a new file system has.
@@ -257,18 +296,31 @@ func syncFolder(dir string) error {
 
 // verifyStore reads every row of a store with its large values, checksums included, without changing a byte of it, and counts them.
 func verifyStore(ctx context.Context, dir string, info *BackupInfo) (err error) {
-	db, err := pebble.Open(dir, &pebble.Options{ReadOnly: true, ErrorIfNotExists: true, Logger: quiet{}})
+	if err := checkFiles(vfs.Default, dir); err != nil {
+		return err
+	}
+	db, err := pebble.Open(dir, &pebble.Options{
+		ReadOnly: true, ErrorIfNotExists: true, Logger: quiet{},
+		EventListener: &pebble.EventListener{DataCorruption: func(pebble.DataCorruptionInfo) {}}, // Pebble would end the process
+	})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close(), os.Remove(filepath.Join(dir, lockName))) }()
+	starts, err := storedStarts(db)
+	if err != nil {
+		return err
+	}
+	if err := checkStarts(vfs.Default, dir, starts); err != nil {
+		return err
+	}
 	tables, err := loadCatalog(db)
 	if err != nil {
 		return err
 	}
-	info.Tables = len(tables.byName)
+	info.Tables = len(tables.byName())
 	for _, name := range tables.names() {
-		rows, err := verifyTable(ctx, db, tables.byName[name])
+		rows, err := verifyTable(ctx, db, tables.get(name))
 		if err != nil {
 			return fmt.Errorf("table %s: %w", name, err)
 		}

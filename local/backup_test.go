@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -385,5 +386,41 @@ func TestRestoreRefusesNamesThatLeadElsewhere(t *testing.T) {
 		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%q: there is a folder: %v", name, err)
 		}
+	}
+}
+
+// TestBackupOntoADisk: a disk that is mounted at the target cannot be replaced by a folder that was filled beside it, on another disk.
+func TestBackupOntoADisk(t *testing.T) {
+	dir, disk := t.TempDir(), t.TempDir()
+	s := RunT(t, inFolder(dir))
+	s.create(t, "t", nil)
+	found := filepath.Join(disk, "lost+found")
+	if err := os.Mkdir(found, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	refused := func(text string) {
+		t.Helper()
+		if _, err := Backup(context.Background(), dir, disk); err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("%v, want: %s", err, text)
+		}
+		if left, _ := filepath.Glob(disk + ".partial-*"); len(left) > 0 {
+			t.Errorf("files were copied beside the target: %v", left)
+		}
+	}
+	refused("lost+found; name a folder below it")
+	if err := os.Remove(found); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=64m,mode=0700"); err != nil {
+		t.Skipf("a file system cannot be mounted: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(disk, syscall.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	refused("is where a disk is mounted; name a folder below it")
+	if _, err := Backup(context.Background(), dir, filepath.Join(disk, "today")); err != nil {
+		t.Error(err)
 	}
 }

@@ -11,7 +11,7 @@ import (
 // or an error. The request fails as a whole only if it is malformed. A table may be named more than once, as the service was seen to
 // accept; a row may be asked for twice.
 //
-// Left out: answers in pieces (next_token), and any limit on the size of the answer: none is documented.
+// Left out: answers in pieces (next_token). An answer larger than 256 MB is refused, though no limit of the service is documented.
 
 func (s *Server) batchGetRow(c *call) error {
 	var req otsprotocol.BatchGetRowRequest
@@ -49,8 +49,8 @@ func (s *Server) batchGetRow(c *call) error {
 				c.out = c.appendFailedRow(c.out, e)
 			} else if t == nil {
 				c.out = c.appendFailedRow(c.out, errNoTableToRead())
-			} else {
-				s.appendBatchRow(c, &reader, sel, key)
+			} else if err := s.appendBatchRow(c, &reader, sel, key); err != nil {
+				return err
 			}
 			row++
 		}
@@ -59,18 +59,22 @@ func (s *Server) batchGetRow(c *call) error {
 	return nil
 }
 
-// appendBatchRow reads one row and appends its result as the field 2 of the table's part.
-func (s *Server) appendBatchRow(c *call, reader *rowReader, sel *selection, key []byte) {
+// appendBatchRow reads one row and appends its result as the field 2 of the table's part. The request fails if that makes the answer
+// too large.
+func (s *Server) appendBatchRow(c *call, reader *rowReader, sel *selection, key []byte) error {
 	pk, found, units, err := s.readRow(reader, sel, key, c.now)
 	if err != nil {
 		c.out = c.appendFailedRow(c.out, c.rowFailure(err))
-		return
+		return nil
 	}
 	size := 2 + consumedSize(units, 0)
 	buffer := 0
 	if found {
 		buffer = 4 + sel.encodedSize(pk)
 		size += 1 + protowire.SizeBytes(buffer)
+	}
+	if len(c.out)+size > maxAnswer {
+		return errAnswerTooLarge
 	}
 	c.out = protowire.AppendTag(c.out, 2, protowire.BytesType)
 	c.out = protowire.AppendVarint(c.out, uint64(size))
@@ -81,6 +85,7 @@ func (s *Server) appendBatchRow(c *call, reader *rowReader, sel *selection, key 
 		c.out = protowire.AppendTag(c.out, 4, protowire.BytesType)
 		c.out = appendRowBuffer(c.out, sel, pk)
 	}
+	return nil
 }
 
 // appendFailedRow appends the result of a row that failed, as the field 2 of a table's part of a batch. There is no consumed field:

@@ -117,8 +117,11 @@ func checkRepeated(rows []batchRow) error {
 // writeBatch applies the rows in one go and returns when they are on disk.
 func (s *Server) writeBatch(c *call, rows []batchRow) error {
 	wait, err := s.writeBatchLocked(c, rows)
-	if err != nil || wait == nil {
+	if err != nil {
 		return err
+	}
+	if wait == nil { // nothing to write, or every row refused: because of what another request wrote, perhaps
+		wait = s.awaitSeen
 	}
 	return wait()
 }
@@ -152,7 +155,10 @@ func (s *Server) writeBatchLocked(c *call, rows []batchRow) (wait func() error, 
 			p.reader.release()
 		}
 	}()
-	batch := s.db.NewBatch()
+	batch, err := s.newBatch()
+	if err != nil {
+		return nil, err
+	}
 	for i := range rows {
 		r := &rows[i]
 		if r.mutation == nil {
@@ -174,7 +180,7 @@ func (s *Server) writeBatchLocked(c *call, rows []batchRow) (wait func() error, 
 			return nil, err
 		}
 	}
-	if batch.Empty() {
+	if batch.Count() == 0 {
 		return nil, batch.Close()
 	}
 	return s.commit(batch)

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/aliyun/aliyun-tablestore-go-sdk/tablestore/otsprotocol"
@@ -17,11 +18,24 @@ import (
 	"github.com/PMExtra/sentry-tablestore/v2/tablestore/plainbuffer"
 )
 
-// catalog holds the tables. Row writes hold mu for reading until they are applied, so that a table cannot go or change under them.
+// catalog holds the tables. Row writes hold mu for reading until they are applied, so that a table cannot go or change under them, and
+// table operations for writing. Reads hold nothing: a write may have to wait for the disk, a table operation for the write, and nobody
+// else for either.
 type catalog struct {
 	mu     sync.RWMutex
-	byName map[string]*table
-	lastID uint64
+	tables atomic.Pointer[map[string]*table] // by name; a change puts another map there
+	lastID uint64                            // guarded by mu
+}
+
+func (c *catalog) byName() map[string]*table { return *c.tables.Load() }
+
+// change puts a map with another table of that name, or none, into the place of the present one. The caller holds mu for writing.
+func (c *catalog) change(name string, t *table) {
+	tables := maps.Clone(c.byName())
+	if delete(tables, name); t != nil {
+		tables[name] = t
+	}
+	c.tables.Store(&tables)
 }
 
 // table is a table. Its fields never change once it is in the catalog: an update puts another one in its place.
@@ -104,7 +118,8 @@ func keyType(p otsprotocol.PrimaryKeyType) (plainbuffer.Type, bool) {
 
 // loadCatalog reads the tables.
 func loadCatalog(db *pebble.DB) (*catalog, error) {
-	c := &catalog{byName: make(map[string]*table)}
+	c, tables := &catalog{}, make(map[string]*table)
+	c.tables.Store(&tables)
 	it, err := db.NewIter(&pebble.IterOptions{LowerBound: []byte{prefixTable}, UpperBound: []byte{prefixTable + 1}})
 	if err != nil {
 		return nil, err
@@ -120,23 +135,19 @@ func loadCatalog(db *pebble.DB) (*catalog, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read the description of table %s: %w", name, errors.Join(err, it.Close()))
 		}
-		c.byName[name] = t
+		tables[name] = t
 		c.lastID = max(c.lastID, t.id)
 	}
 	return c, it.Close()
 }
 
 // get returns a table for reading; it may be gone a moment later, and then reads as empty.
-func (c *catalog) get(name string) *table {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	return c.byName[name]
-}
+func (c *catalog) get(name string) *table { return c.byName()[name] }
 
 // refresh gives the mutation the table's options of now; false means that the table was deleted since the request came in. The
 // caller holds mu.
 func (c *catalog) refresh(m *mutation) bool {
-	t := c.byName[m.table.name]
+	t := c.get(m.table.name)
 	if t == nil || t.id != m.table.id {
 		return false
 	}
@@ -144,11 +155,7 @@ func (c *catalog) refresh(m *mutation) bool {
 	return true
 }
 
-func (c *catalog) names() []string {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	return slices.Sorted(maps.Keys(c.byName))
-}
+func (c *catalog) names() []string { return slices.Sorted(maps.Keys(c.byName())) }
 
 // errNoTable is the answer of table operations and of writes, errNoTableToRead that of reads, as three public projects saw it.
 func errNoTable() *serviceError       { return failCode(errorcode.ObjectNotExist) }
@@ -160,10 +167,10 @@ func (s *Server) save(t *table) error {
 	if err != nil {
 		return err
 	}
-	if err := s.db.Set(tableKey(t.name), data, s.sync); err != nil {
+	if err := s.setNow(tableKey(t.name), data); err != nil {
 		return fmt.Errorf("store the description of table %s: %w", t.name, err)
 	}
-	s.catalog.byName[t.name] = t
+	s.catalog.change(t.name, t)
 	return nil
 }
 

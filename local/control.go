@@ -190,7 +190,14 @@ func (s *Server) checkpoint(path string) error {
 	if s.closed {
 		return ErrClosed
 	}
-	return s.db.Checkpoint(path)
+	if err := s.db.Checkpoint(path); err != nil {
+		return err
+	}
+	last, _, err := readStarts(s.disk, s.options.Dir)
+	if err != nil {
+		return err
+	}
+	return writeStarts(s.disk, path, last)
 }
 
 // removeCheckpoints removes what a server that was killed during a backup left.

@@ -42,14 +42,13 @@ func TestKill(t *testing.T) {
 			t.Fatalf("%s: %v", crashKills, err)
 		}
 	}
+	save := crashPage(t, "make crash")
 	program := filepath.Join(t.TempDir(), "tablestore-local")
 	if out, err := exec.Command("go", "build", "-o", program, "../cmd/tablestore-local").CombinedOutput(); err != nil {
 		t.Fatalf("build the program: %v\n%s", err, out)
 	}
-	k := &killed{program: program, dir: filepath.Join(t.TempDir(), "data")}
-	for i := range crashClients {
-		k.clients = append(k.clients, &crashClient{name: string(rune('a' + i)), rows: map[string]crashRow{}})
-	}
+	k := newKilled()
+	k.program, k.dir = program, filepath.Join(t.TempDir(), "data")
 	early := 0
 	for i := range kills {
 		p := k.start(t)
@@ -65,20 +64,16 @@ func TestKill(t *testing.T) {
 			s.create(t, "t", nil)
 		}
 		k.check(t, s)
-		k.load(t, s, p, 1+rand.Int64N(150))
+		k.load(t, s, 1+rand.Int64N(150), func() { p.kill(t) })
 	}
 	p := k.start(t)
 	k.check(t, p.ready(t))
 	p.kill(t)
-	acknowledged := 0
-	for _, c := range k.clients {
-		acknowledged += c.acknowledged
+	t.Logf("%d kills, %d of them while starting; %s", kills, early, k)
+	if n := k.acknowledged(); n < kills-early {
+		t.Errorf("only %d requests were acknowledged: the test tests nothing", n)
 	}
-	t.Logf("%d kills, %d of them while starting; %d acknowledged requests; %d rows checked; of %d requests under way at a kill, %d had been applied",
-		kills, early, acknowledged, k.checked, k.open, k.applied)
-	if acknowledged < kills-early {
-		t.Errorf("only %d requests were acknowledged: the test tests nothing", acknowledged)
-	}
+	save("the program is killed (SIGKILL)", kills, early, k)
 }
 
 // killed is what is known about a folder over all the kills.
@@ -86,7 +81,31 @@ type killed struct {
 	program, dir           string
 	arguments              []string // more of the program's
 	clients                []*crashClient
+	shared                 *sharedRows
 	checked, open, applied int
+
+	ending sync.Mutex
+	over   bool // the end came
+}
+
+func newKilled() *killed {
+	k := &killed{shared: newSharedRows()}
+	for i := range crashClients {
+		k.clients = append(k.clients, &crashClient{name: string(rune('a' + i)), rows: map[string]crashRow{}})
+	}
+	return k
+}
+
+func (k *killed) acknowledged() (n int) {
+	for _, c := range k.clients {
+		n += c.acknowledged
+	}
+	return n
+}
+
+func (k *killed) String() string {
+	return fmt.Sprintf("%d acknowledged requests; %d rows checked; of %d requests under way at the end, %d had been applied",
+		k.acknowledged(), k.checked, k.open, k.applied)
 }
 
 type crashProcess struct {
@@ -138,7 +157,7 @@ func (p *crashProcess) serverAt(line string) *TestServer {
 func (p *crashProcess) kill(t *testing.T) {
 	t.Helper()
 	if err := p.cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
+		t.Error(err)
 	}
 	_ = p.cmd.Wait() // says that it was killed
 	if p.err.Len() > 0 {
@@ -149,31 +168,32 @@ func (p *crashProcess) kill(t *testing.T) {
 // crashRow is the state of a row: for each column the number of the write that set it. nil is a row that does not exist.
 type crashRow map[string]int
 
-// crashClient writes one request at a time to rows of its own.
+// crashClient writes one request at a time, most often to rows of its own.
 type crashClient struct {
 	name         string
 	writes       int                 // numbers the writes
 	rows         map[string]crashRow // as acknowledged
 	pending      map[string]crashRow // what the request under way makes of some of them
+	shared       *sharedWrite        // the request under way, if it is to a row that all clients write
 	acknowledged int
 }
 
-// load lets the clients write until so many of their requests were acknowledged, and kills the program then. Most clients have a
+// load lets the clients write until so many of their requests were acknowledged, and ends the server then. Most clients have a
 // request under way at that moment.
-func (k *killed) load(t *testing.T, s *TestServer, p *crashProcess, count int64) {
+func (k *killed) load(t *testing.T, s *TestServer, count int64, end func()) {
 	t.Helper()
+	k.over = false
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: crashClients}}
 	defer client.CloseIdleConnections()
 	var left atomic.Int64
 	left.Store(count)
-	enough := make(chan struct{})
 	var wg sync.WaitGroup
 	for _, c := range k.clients {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
 			for {
-				operation, m := c.next()
+				operation, m := c.next(k.shared)
 				answer, err := client.Do(s.request(t, operation, mustMarshal(m)))
 				if err != nil {
 					return
@@ -187,23 +207,37 @@ func (k *killed) load(t *testing.T, s *TestServer, p *crashProcess, count int64)
 					t.Errorf("%s: %v", operation, err)
 					return
 				}
-				maps.Copy(c.rows, c.pending)
-				c.pending = nil
-				c.acknowledged++
+				if !k.acknowledge(c) {
+					return
+				}
 				if left.Add(-1) == 0 {
-					close(enough)
+					end() // at once: what this answer says may hang on what another client waits for
 				}
 			}
 		}()
 	}
-	ended := make(chan struct{})
-	go func() { wg.Wait(); close(ended) }()
-	select {
-	case <-enough:
-	case <-ended: // every client met an error
+	wg.Wait()
+	if left.Load() > 0 { // every client met an error
+		end()
 	}
-	p.kill(t)
-	<-ended
+}
+
+// acknowledge notes that the client's request was acknowledged. false means that the end came first, after which an answer says
+// nothing about what is on disk.
+func (k *killed) acknowledge(c *crashClient) bool {
+	k.ending.Lock()
+	defer k.ending.Unlock()
+	if k.over {
+		return false
+	}
+	maps.Copy(c.rows, c.pending)
+	c.pending = nil
+	if c.shared != nil {
+		k.shared.acknowledge(c.shared)
+		c.shared = nil
+	}
+	c.acknowledged++
+	return true
 }
 
 // refusal returns an error unless the whole request succeeded.
@@ -227,8 +261,12 @@ func refusal(operation string, status int, body []byte) error {
 }
 
 // next makes the next request and notes what it does.
-func (c *crashClient) next() (string, protoadapt.MessageV1) {
+func (c *crashClient) next(shared *sharedRows) (string, protoadapt.MessageV1) {
 	c.pending = map[string]crashRow{}
+	if rand.IntN(2) == 0 {
+		c.shared = shared.begin()
+		return c.shared.request()
+	}
 	if rand.IntN(3) == 0 {
 		var rows []*otsprotocol.RowInBatchWriteRowRequest
 		for _, i := range rand.Perm(crashRows)[:2+rand.IntN(crashRows-2)] {
@@ -296,6 +334,10 @@ func (k *killed) check(t *testing.T, s *TestServer) {
 		}
 		next.InclusiveStartPrimaryKey = plainbuffer.Encode(plainbuffer.Row{PrimaryKey: key})
 	}
+	if err := k.shared.check(stored); err != nil {
+		t.Fatal(err)
+	}
+	k.checked += crashShared
 	for _, c := range k.clients {
 		before, after := maps.Clone(c.rows), maps.Clone(c.rows)
 		maps.Copy(after, c.pending)
@@ -307,10 +349,10 @@ func (k *killed) check(t *testing.T, s *TestServer) {
 			c.rows = after
 			k.applied++
 		}
-		if c.pending != nil {
+		if c.pending != nil && c.shared == nil {
 			k.open++
 		}
-		c.pending = nil
+		c.pending, c.shared = nil, nil
 		k.checked += crashRows
 		for i := range crashRows {
 			delete(stored, fmt.Sprint(c.name, i))

@@ -38,10 +38,10 @@ func (s *Server) createTable(c *call) error {
 	}
 	s.catalog.mu.Lock()
 	defer s.catalog.mu.Unlock()
-	if s.catalog.byName[meta.GetTableName()] != nil {
+	if s.catalog.get(meta.GetTableName()) != nil {
 		return failCode(errorcode.ObjectAlreadyExist)
 	}
-	if len(s.catalog.byName) >= s.options.MaxTables {
+	if len(s.catalog.byName()) >= s.options.MaxTables {
 		return failCode(errorcode.QuotaExhausted)
 	}
 	record.ID = s.catalog.lastID + 1

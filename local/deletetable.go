@@ -15,11 +15,14 @@ func (s *Server) deleteTable(c *call) error {
 	}
 	s.catalog.mu.Lock()
 	defer s.catalog.mu.Unlock()
-	t := s.catalog.byName[req.GetTableName()]
+	t := s.catalog.get(req.GetTableName())
 	if t == nil {
 		return errNoTable()
 	}
-	batch := s.db.NewBatch()
+	batch, err := s.newBatch()
+	if err != nil {
+		return err
+	}
 	if err := batch.Delete(tableKey(t.name), nil); err != nil {
 		return err
 	}
@@ -29,11 +32,11 @@ func (s *Server) deleteTable(c *call) error {
 			return err
 		}
 	}
-	if err := s.db.Apply(batch, s.sync); err != nil {
+	if err := s.commitNow(batch); err != nil {
 		return fmt.Errorf("delete table %s: %w", t.name, err)
 	}
-	delete(s.catalog.byName, t.name)
+	s.catalog.change(t.name, nil)
 	s.space.freed.Store(true)
 	s.dropTable(t.id)
-	return batch.Close()
+	return nil
 }

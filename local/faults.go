@@ -19,7 +19,8 @@ type Action string
 const (
 	// ActionError answers Code with Status and Message; the request is not carried out.
 	ActionError Action = "error"
-	// ActionRows fails the Rows of a BatchGetRow or BatchWriteRow with Code; the others are carried out.
+	// ActionRows fails the Rows of a BatchGetRow or BatchWriteRow with Code; the others are carried out. Requests of other operations
+	// do not meet it.
 	ActionRows Action = "rows"
 	// ActionDropBefore closes the connection without an answer; the request is not carried out.
 	ActionDropBefore Action = "drop_before"
@@ -145,6 +146,9 @@ func (f *Fault) complete() error {
 			f.Status = http.StatusInternalServerError
 		}
 	}
+	if f.Status < 200 || f.Status > 599 {
+		return fmt.Errorf("status %d is none of an answer: give one from 200 to 599", f.Status)
+	}
 	if f.Message == "" {
 		f.Message = known.Message
 	}
@@ -175,6 +179,8 @@ func (s *Server) nextFault(operation string, body []byte) *Fault {
 		}
 		switch {
 		case r.Operation != "" && r.Operation != operation, count >= 0 && r.Hits >= count:
+			continue
+		case r.Action == ActionRows && operation != "BatchGetRow" && operation != "BatchWriteRow": // there are no rows to fail
 			continue
 		case r.Skip > 0:
 			r.Skip--

@@ -2,6 +2,7 @@ package local
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -9,6 +10,10 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/aliyun/aliyun-tablestore-go-sdk/tablestore/otsprotocol"
+
+	"github.com/PMExtra/sentry-tablestore/v2/tablestore/plainbuffer"
 )
 
 func TestFaultRules(t *testing.T) {
@@ -39,7 +44,10 @@ func TestFaultRules(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.must(t, "GetRow", getRequest(idKey("a")))
-	for _, r := range []Rule{{Fault: Fault{Action: "explode"}}, {Fault: Fault{Action: ActionError}}} {
+	for _, r := range []Rule{
+		{Fault: Fault{Action: "explode"}}, {Fault: Fault{Action: ActionError}},
+		{Fault: Fault{Code: "X", Status: 99}}, {Fault: Fault{Code: "X", Status: 600}}, {Fault: Fault{Action: ActionRaw, Status: -1}},
+	} {
 		if err := s.SetFaults(r); err == nil {
 			t.Errorf("%+v was accepted", r)
 		}
@@ -52,6 +60,7 @@ func TestFaultyRows(t *testing.T) {
 	if err := s.SetFaults(Rule{Fault: Fault{Code: "OTSServerBusy", Rows: []int{0, 2}}}); err != nil {
 		t.Fatal(err)
 	}
+	s.must(t, "ListTable", &otsprotocol.ListTableRequest{}) // has no rows, and does not use the rule up
 	got := fmt.Sprintf("%q", s.write(t, batch(batchPut("a", cell("x", 1)), batchPut("b", cell("x", 1)), batchPut("c", cell("x", 1)))))
 	if want := `["OTSServerBusy" "" "OTSServerBusy"]`; got != want {
 		t.Errorf("got %s, want %s", got, want)
@@ -70,7 +79,7 @@ func TestBrokenAnswers(t *testing.T) {
 		broken string // what a client notices
 	}{
 		{Fault{Action: ActionTruncate}, "body"}, {Fault{Action: ActionCorruptBody}, "MD5"}, {Fault{Action: ActionCorruptMD5}, "MD5"},
-		{Fault{Action: ActionCorruptSignature}, "signature"}, {Fault{Action: ActionDropBefore}, "connection"}, {Fault{Action: ActionDropAfter}, "connection"},
+		{Fault{Action: ActionCorruptChecksum}, "checksum"}, {Fault{Action: ActionCorruptSignature}, "signature"}, {Fault{Action: ActionDropBefore}, "connection"}, {Fault{Action: ActionDropAfter}, "connection"},
 		{Fault{Action: ActionRaw, Body: []byte("anything")}, ""}, {Fault{Action: ActionDelay, DelayMS: 1}, ""},
 	} {
 		t.Run(string(tt.fault.Action), func(t *testing.T) {
@@ -98,11 +107,15 @@ func notice(t *testing.T, s *TestServer, r *http.Request) string {
 	if err != nil {
 		return "body"
 	}
+	var m otsprotocol.GetRowResponse
+	var row plainbuffer.Row
 	switch {
 	case md5Header(body) != response.Header.Get("x-ots-contentmd5"):
 		return "MD5"
 	case !s.verify(r, response.Header):
 		return "signature"
+	case response.StatusCode == http.StatusOK && unmarshal(body, &m) == nil && errors.Is(plainbuffer.DecodeRow(m.Row, &row), plainbuffer.ErrChecksum):
+		return "checksum"
 	}
 	return ""
 }

@@ -15,7 +15,7 @@ import (
 // GetRow reads the wanted columns and versions of one row. A row that is not there, or has nothing of what is wanted, or does not
 // pass the filter, is an empty row and no error.
 //
-// Left out: transactions, and answers in pieces (next_token): a row is returned whole, however large.
+// Left out: transactions, and answers in pieces (next_token): a row is returned whole, up to 256 MB.
 
 func (s *Server) getRow(c *call) error {
 	var req otsprotocol.GetRowRequest
@@ -47,7 +47,10 @@ func (s *Server) getRow(c *call) error {
 // appendRowBuffer appends the picked row as a buffer of its own, with its length.
 func appendRowBuffer(dst []byte, sel *selection, pk []plainbuffer.Cell) []byte {
 	size := plainbuffer.HeaderSize + sel.encodedSize(pk)
-	dst = protowire.AppendVarint(slices.Grow(dst, size+binary.MaxVarintLen64), uint64(size))
+	if need := size + binary.MaxVarintLen64; cap(dst)-len(dst) < need {
+		dst = slices.Grow(dst, max(need, cap(dst))) // twofold, at least: what is there is copied each time
+	}
+	dst = protowire.AppendVarint(dst, uint64(size))
 	return sel.encode(plainbuffer.AppendHeader(dst), pk)
 }
 

@@ -60,7 +60,7 @@ func (s *Server) Health() error {
 // drainPoll is how often Drain looks whether the last request has ended.
 const drainPoll = 5 * time.Millisecond
 
-// Drain lets running requests end and answers further ones with OTSServerUnavailable. It returns how many still ran when the context
+// Drain lets running requests end and answers further ones with OTSPartitionUnavailable. It returns how many still ran when the context
 // ended.
 func (s *Server) Drain(ctx context.Context) (left int) {
 	s.health.draining.Store(true)

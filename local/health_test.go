@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/PMExtra/sentry-tablestore/v2/tablestore/errorcode"
 )
 
 // health asks as an operator's probe does.
@@ -77,8 +79,10 @@ func TestDrain(t *testing.T) {
 		t.Errorf("health while draining: %d %s", status, text)
 	}
 	a := s.send(t, s.request(t, "PutRow", mustMarshal(putRequest(idKey("b"), cell("x", 1)))))
-	if e := a.error(t); a.status != 503 || e.GetCode() != "OTSServerUnavailable" || !a.signed {
+	if e := a.error(t); a.status != 503 || e.GetCode() != "OTSPartitionUnavailable" || !a.signed {
 		t.Errorf("a new request: %d %v, signed %t", a.status, &e, a.signed)
+	} else if code, _ := errorcode.Lookup(e.GetCode()); !code.RetryWrite {
+		t.Errorf("clients do not send a write again after %s", e.GetCode())
 	}
 	done := make(chan int, 1)
 	go func() { done <- s.Drain(context.Background()) }()

@@ -5,6 +5,7 @@ import (
 	"compress/zlib"
 	"crypto/md5" //nolint:gosec // The protocol's checksum of bodies.
 	"encoding/base64"
+	"errors"
 	"io"
 	"net/http"
 	"strconv"
@@ -78,10 +79,11 @@ var answers = sync.Pool{New: func() any { return new([]byte) }}
 
 // decode reads the protobuf body of the request.
 func (c *call) decode(m protoadapt.MessageV1) error {
-	if unmarshal(c.body, m) != nil {
+	err := unmarshal(c.body, m)
+	if err != nil && !errors.Is(err, errTooManyElements) {
 		return invalid("Parse PBMessage from RawString failed.")
 	}
-	return nil
+	return err
 }
 
 // encode makes m the body of the answer.
@@ -91,7 +93,11 @@ func (c *call) encode(m protoadapt.MessageV1) (err error) {
 }
 
 func unmarshal(data []byte, m protoadapt.MessageV1) error {
-	return proto.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(data, protoadapt.MessageV2Of(m))
+	message := protoadapt.MessageV2Of(m)
+	if n := new(listCount); !n.within(data, message.ProtoReflect().Descriptor(), 0) {
+		return errTooManyElements
+	}
+	return proto.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(data, message)
 }
 
 // ServeHTTP answers a request of the protocol.
@@ -151,7 +157,8 @@ func (s *Server) serve(c *call, r *http.Request, admitted bool) error {
 	}
 	c.key = key
 	if !admitted { // said only here, so that the answer is signed and every client believes it
-		return fail(errorcode.ServerUnavailable, "The server is stopping.")
+		// Of the errors that say so, every official SDK sends any request again after this one.
+		return fail(errorcode.PartitionUnavailable, "The server is stopping.")
 	}
 	if c.body, err = expandBody(r.Header, body); err != nil {
 		return err
@@ -220,11 +227,11 @@ func expandBody(h http.Header, body []byte) ([]byte, error) {
 	if err != nil {
 		return nil, invalid("Cannot deserialize the request data.")
 	}
-	raw, err := io.ReadAll(io.LimitReader(z, int64(size)+1))
-	if err != nil || len(raw) != size {
+	raw := make([]byte, size+1) // one more than there may be
+	if n, err := io.ReadFull(z, raw); n != size || !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
 		return nil, invalid("Cannot deserialize the request data.")
 	}
-	return raw, nil
+	return raw[:size], nil
 }
 
 // fail makes the answer an error.

@@ -154,7 +154,7 @@ func TestClosedServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := s.send(t, s.request(t, "ListTable", nil))
-	if e := a.error(t); e.GetCode() != "OTSServerUnavailable" {
+	if e := a.error(t); e.GetCode() != "OTSPartitionUnavailable" {
 		t.Errorf("%d %v", a.status, &e)
 	}
 	if err := s.Close(); err != ErrClosed {

@@ -1,5 +1,7 @@
 package local
 
+import "github.com/PMExtra/sentry-tablestore/v2/tablestore/errorcode"
+
 // The limits of the service's wide column model.
 const (
 	maxRequestBody      = 5 << 20
@@ -23,7 +25,10 @@ const (
 	maxDeviation        = (1<<63 - 1) / 1000000
 	maxTimestamp        = (1<<63 - 1) / 1000
 	capacityUnit        = 4096
-	versionSize         = 8 // what a timestamp adds to the accounted size of a cell
+	// maxAnswer has room for the most rows of a BatchGetRow with a value of the largest size each. The service says nothing of a limit.
+	maxAnswer   = 256 << 20
+	maxCells    = 8 * maxColumnsPerWrite // a row with more is not decoded to the end, to say how many
+	versionSize = 8                      // what a timestamp adds to the accounted size of a cell
 )
 
 // capacityUnits returns what size bytes of one row cost: one unit for each 4 KB begun, at least one.
@@ -44,3 +49,6 @@ func validName(s string) bool {
 	}
 	return true
 }
+
+// errAnswerTooLarge has the code on which clients send batches in smaller pieces.
+var errAnswerTooLarge = fail(errorcode.RequestBodyTooLarge, "The answer would be larger than %d bytes: ask for fewer rows or columns at once.", maxAnswer)

@@ -179,6 +179,9 @@ func (sel *selection) apply(r *rowReader, pk []plainbuffer.Cell, now int64) (fou
 			return false, size, err
 		}
 	}
+	if size > maxAnswer { // said before the cells are read
+		return false, 0, errAnswerTooLarge
+	}
 	for _, c := range sel.cells {
 		if err := load(c); err != nil {
 			return false, 0, err

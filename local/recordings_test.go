@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/aliyun/aliyun-tablestore-go-sdk/tablestore/otsprotocol"
+	"google.golang.org/protobuf/protoadapt"
 
 	"github.com/PMExtra/sentry-tablestore/v2/tablestore/plainbuffer"
 )
@@ -135,7 +136,7 @@ func TestRecordings(t *testing.T) {
 		}
 		if name := r.Request.Table; name == "docstore_test_2" && r.Status == 200 && r.Operation != "BatchGetRow" {
 			// Writes to the table with indexes and transactions were charged one read more than the documentation says.
-			want, a.body = nil, nil
+			want, a.body = withoutReadUnits(t, r.Operation, want), withoutReadUnits(t, r.Operation, a.body)
 		}
 		if a.status != r.Status || !bytes.Equal(a.body, want) {
 			t.Errorf("%s at %s: %d\n got %q\nwant %q", r.Operation, r.Date, a.status, a.body, want)
@@ -143,6 +144,37 @@ func TestRecordings(t *testing.T) {
 		replayed[r.Operation]++
 	}
 	t.Logf("replayed %v", replayed)
+	total := 0
+	for _, n := range replayed {
+		total += n
+	}
+	if total != 105 {
+		t.Errorf("%d exchanges were replayed, want 105", total)
+	}
+}
+
+// withoutReadUnits takes the read units from the answer of an operation that was charged some.
+func withoutReadUnits(t *testing.T, operation string, body []byte) []byte {
+	t.Helper()
+	var m interface {
+		protoadapt.MessageV1
+		GetConsumed() *otsprotocol.ConsumedCapacity
+	}
+	switch operation {
+	case "PutRow":
+		m = new(otsprotocol.PutRowResponse)
+	case "DeleteRow":
+		m = new(otsprotocol.DeleteRowResponse)
+	case "GetRange":
+		m = new(otsprotocol.GetRangeResponse)
+	default:
+		return body
+	}
+	if err := unmarshal(body, m); err != nil {
+		t.Fatal(err)
+	}
+	m.GetConsumed().GetCapacityUnit().Read = ptr(int32(0))
+	return mustMarshal(m)
 }
 
 // withoutIdentity takes from a DescribeTable answer what differs from table to table: its id and its times.

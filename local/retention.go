@@ -37,7 +37,7 @@ const (
 
 // sweeper is the state of the sweep.
 type sweeper struct {
-	stop context.CancelFunc // nil if there is no sweep
+	stop context.CancelFunc
 	done chan struct{}
 	wake chan struct{}
 
@@ -53,9 +53,6 @@ type sweeper struct {
 }
 
 func (s *Server) startSweeper() {
-	if s.options.SweepInterval < 0 {
-		return
-	}
 	ctx, stop := context.WithCancel(context.Background())
 	w := &s.sweeper
 	w.stop, w.done, w.wake = stop, make(chan struct{}), make(chan struct{}, 1)
@@ -79,25 +76,20 @@ func (s *Server) startSweeper() {
 }
 
 func (s *Server) stopSweeper() {
-	if s.sweeper.stop != nil {
-		s.sweeper.stop()
-		<-s.sweeper.done
-	}
+	s.sweeper.stop()
+	<-s.sweeper.done
 }
 
 // wakeSweeper makes the sweeper look at the clock and the space now.
 func (s *Server) wakeSweeper() {
 	select {
 	case s.sweeper.wake <- struct{}{}:
-	default: // it is about to, or there is none
+	default: // it is about to, or has not begun
 	}
 }
 
 // dropTable lets the space of a deleted table come back.
 func (s *Server) dropTable(id uint64) {
-	if s.sweeper.stop == nil {
-		return
-	}
 	s.sweeper.mu.Lock()
 	s.sweeper.dropped = append(s.sweeper.dropped, id)
 	s.sweeper.mu.Unlock()
@@ -106,7 +98,7 @@ func (s *Server) dropTable(id uint64) {
 
 // noteRemoved counts bytes that a table lost and that are still on the disk.
 func (s *Server) noteRemoved(id uint64, n int) {
-	if n == 0 || s.sweeper.stop == nil {
+	if n == 0 {
 		return
 	}
 	s.sweeper.mu.Lock()
@@ -165,8 +157,11 @@ func (s *Server) compactRemoved(ctx context.Context) error {
 	return nil
 }
 
-// sweep goes through all tables once.
+// sweep goes through all tables once, unless it is switched off.
 func (s *Server) sweep(ctx context.Context) error {
+	if s.options.SweepInterval < 0 {
+		return nil
+	}
 	var failed []error
 	for _, name := range s.catalog.names() {
 		t := s.catalog.get(name)
@@ -238,19 +233,24 @@ func (s *Server) sweepBatch(t *table, cursor []byte) (next []byte, err error) {
 	if err := errors.Join(it.Error(), it.Close()); err != nil {
 		return nil, err
 	}
+	if len(keys) == 0 {
+		return next, nil
+	}
+	s.unsynced.Add(1)
+	defer s.unsynced.Add(-1)
 	for _, key := range keys {
 		if err := s.sweepRow(t, key, now); err != nil {
 			return nil, err
 		}
 	}
-	return next, nil
+	return next, s.syncLog()
 }
 
 // sweepRow removes what is expired of a row, which may have changed since the iterator saw it.
 func (s *Server) sweepRow(t *table, key []byte, now int64) error {
 	s.catalog.mu.RLock()
 	defer s.catalog.mu.RUnlock()
-	current := s.catalog.byName[t.name]
+	current := s.catalog.get(t.name)
 	if current == nil || current.id != t.id {
 		return nil
 	}
@@ -262,11 +262,14 @@ func (s *Server) sweepRow(t *table, key []byte, now int64) error {
 	if err := p.begin(s, current, key, now); err != nil || p.trimmed.cells == 0 {
 		return err
 	}
-	batch := s.db.NewBatch()
+	batch, err := s.newBatch()
+	if err != nil {
+		return err
+	}
 	if err := p.stage(s, current, batch); err != nil {
 		return errors.Join(err, batch.Close())
 	}
-	// Nobody waits for this: what a crash brings back is still invisible, and swept again.
+	// One sync for the whole batch follows.
 	if err := s.db.Apply(batch, pebble.NoSync); err != nil {
 		return err
 	}

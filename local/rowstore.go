@@ -149,24 +149,6 @@ func (p *pendingRow) stage(s *Server, t *table, batch *pebble.Batch) error {
 	return nil
 }
 
-// commit applies the batch and returns what to call to wait until it is on disk. The first part makes the rows visible, and so may
-// happen under locks; the second takes the time of a disk.
-func (s *Server) commit(batch *pebble.Batch) (wait func() error, err error) {
-	if s.options.Memory {
-		return batch.Close, s.db.Apply(batch, s.sync)
-	}
-	if err := s.db.ApplyNoSyncWait(batch, s.sync); err != nil {
-		return nil, err
-	}
-	return func() error {
-		if err := batch.SyncWait(); err != nil {
-			// What this write did can be seen and is not on disk, and no later one can be. Where Pebble waits itself it does the same.
-			pebbleLogger{s.log}.Fatalf("the log of writes cannot be written: %v", err)
-		}
-		return batch.Close()
-	}, nil
-}
-
 // stripeSeed spreads rows over the locks differently in each process.
 var stripeSeed = maphash.MakeSeed()
 

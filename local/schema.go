@@ -14,6 +14,7 @@ func decodeRow(buf []byte, r *plainbuffer.Row) error {
 	if err != nil {
 		return badRow(err)
 	}
+	d.MaxCells = maxCells
 	if !d.More() {
 		return invalid("Cell data broken, PK is empty.")
 	}

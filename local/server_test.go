@@ -2,16 +2,13 @@ package local
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/aliyun/aliyun-tablestore-go-sdk/tablestore/otsprotocol"
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/PMExtra/sentry-tablestore/v2/tablestore/plainbuffer"
 )
@@ -52,40 +49,6 @@ func TestRestart(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
-	}
-}
-
-// TestCrash loses everything that was not synced, as a power cut does, in a file system in memory: what was acknowledged must be there.
-func TestCrash(t *testing.T) {
-	disk := vfs.NewCrashableMem()
-	open := func(fs vfs.FS) *TestServer {
-		s := RunT(t, func(o *Options) { o.SweepInterval = -1 }) // nothing may use the store while another takes its place
-		db, err := pebble.Open("data", &pebble.Options{FS: fs, Logger: pebbleLogger{s.log}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := s.db.Close(); err != nil {
-			t.Fatal(err)
-		}
-		s.db, s.sync, s.options.Memory = db, pebble.Sync, false
-		if err := s.start(); err != nil {
-			t.Fatal(err)
-		}
-		return s
-	}
-	s := open(disk)
-	s.create(t, "t", nil)
-	for i := range 20 {
-		s.must(t, "PutRow", putRequest(idKey(fmt.Sprint("put", i)), cell("x", make([]byte, 50000)), cell("y", i)))
-		s.write(t, batch(batchPut(fmt.Sprint("batch", i), cell("y", i)), batchDelete(fmt.Sprint("put", i-1))))
-	}
-	s = open(disk.CrashClone(vfs.CrashCloneCfg{}))
-	rows, _ := s.scan(t, allRange())
-	if len(rows) != 21 {
-		t.Errorf("%d rows after the crash, want 21", len(rows))
-	}
-	if row, _ := s.get(t, getRequest(idKey("put19"))); text(row, time.Time{}) != "x=50000B y=19" {
-		t.Errorf("the last row is %s", text(row, time.Time{}))
 	}
 }
 

@@ -31,7 +31,7 @@ func (s *Server) updateTable(c *call) error {
 	}
 	s.catalog.mu.Lock()
 	defer s.catalog.mu.Unlock()
-	old := s.catalog.byName[req.GetTableName()]
+	old := s.catalog.get(req.GetTableName())
 	if old == nil {
 		return errNoTable()
 	}

@@ -2,6 +2,7 @@ package local
 
 import (
 	"bytes"
+	"errors"
 	"slices"
 
 	"github.com/aliyun/aliyun-tablestore-go-sdk/tablestore/otsprotocol"
@@ -211,10 +212,10 @@ func (m *mutation) returns(name []byte) bool {
 // writeOne applies a mutation on its own and returns when it is on disk, with the row that the client asked back.
 func (s *Server) writeOne(m *mutation, now int64) (answer []byte, err error) {
 	wait, answer, err := s.writeLocked(m, now)
-	if err != nil || wait == nil {
-		return answer, err
+	if wait == nil { // nothing to write, or refused: because of what another request wrote, perhaps
+		wait = s.awaitSeen
 	}
-	return answer, wait()
+	return answer, errors.Join(err, wait())
 }
 
 func (s *Server) writeLocked(m *mutation, now int64) (wait func() error, answer []byte, err error) {
@@ -237,11 +238,14 @@ func (s *Server) writeLocked(m *mutation, now int64) (wait func() error, answer 
 	if answer, err = m.answer(&p); err != nil {
 		return nil, nil, err
 	}
-	batch := s.db.NewBatch()
+	batch, err := s.newBatch()
+	if err != nil {
+		return nil, nil, err
+	}
 	if err := p.stage(s, m.table, batch); err != nil {
 		return nil, nil, err
 	}
-	if batch.Empty() {
+	if batch.Count() == 0 {
 		return nil, answer, batch.Close()
 	}
 	wait, err = s.commit(batch)

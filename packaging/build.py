@@ -5,7 +5,7 @@
 in the environment of requirements-build.txt (make wheels, make sdist). A wheel is for CPython 3.6
 and newer with glibc 2.17 or newer: zig compiles and links the C part for that glibc, Go builds the
 rest for either processor. The bytes depend on the commit, Go, zig and this CPython's minor version,
-not on folders, users, clocks or the machine's C compiler.
+not on folders, users, clocks, the machine's C compiler or variables of the caller.
 """
 
 import argparse
@@ -32,6 +32,12 @@ BUILD = REPOSITORY / "build"
 GOARCH = {"x86_64": "amd64", "aarch64": "arm64"}
 # The glibc of manylinux2014.
 GLIBC = "2.17"
+# What Go, cgo and the compiler would take from the caller.
+CALLERS = (
+    *("GOFLAGS", "GOEXPERIMENT", "GOFIPS140", "GODEBUG"),
+    *("CGO_CPPFLAGS", "CGO_CXXFLAGS", "CGO_FFLAGS", "CGO_LDFLAGS"),
+    *("CPATH", "C_INCLUDE_PATH", "LIBRARY_PATH"),
+)
 # Zip knows no time before 1980.
 EARLIEST = 315532800
 
@@ -100,10 +106,11 @@ def sdist(output: Path) -> Path:
 
 def _setup(*arguments: object, environment: dict[str, str] | None = None) -> None:
     """Run setup.py; what it says is shown only when it fails."""
+    inherited = {name: text for name, text in os.environ.items() if name not in CALLERS}
     done = subprocess.run(
         [sys.executable, "setup.py", "--quiet", *map(str, arguments)],
         cwd=REPOSITORY,
-        env={**os.environ, **(environment or {})},
+        env={**inherited, **(environment or {})},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -78,6 +78,7 @@ func reads(id string, value []byte) func(context.Context, *store.Store) error {
 // operations are all calls of a store that nodes are read and written with.
 var operations = []operation{
 	{name: "get", call: reads("node", before)},
+	{name: "get, sent", call: getSent},
 	{name: "get of a missing node", call: reads("missing", nil)},
 	{name: "get of a split node", call: reads("large", largeBefore)},
 	{name: "get many", call: func(ctx context.Context, s *store.Store) error {
@@ -100,6 +101,7 @@ var operations = []operation{
 	}},
 	{name: "set", call: func(ctx context.Context, s *store.Store) error { return s.Set(ctx, "node", after, store.NoTTL) },
 		done: each([]string{"node"}, after), undone: each([]string{"node"}, before)},
+	{name: "set, sent", call: setSent, done: each([]string{"node"}, after), undone: each([]string{"node"}, before)},
 	{name: "set of a split node", call: func(ctx context.Context, s *store.Store) error {
 		return s.Set(ctx, "large", largeAfter, store.NoTTL)
 	}, done: each([]string{"large"}, largeAfter), undone: each([]string{"large"}, largeBefore)},
@@ -108,6 +110,7 @@ var operations = []operation{
 	}, done: each(many, after), undone: each(many, before)},
 	{name: "delete", call: func(ctx context.Context, s *store.Store) error { return s.Delete(ctx, "node") },
 		done: each([]string{"node"}, nil), undone: each([]string{"node"}, before)},
+	{name: "delete, sent", call: deleteSent, done: each([]string{"node"}, nil), undone: each([]string{"node"}, before)},
 	{name: "delete many", call: func(ctx context.Context, s *store.Store) error { return s.DeleteMany(ctx, many) },
 		done: each(many, nil), undone: each(many, before)},
 	{name: "cleanup", call: func(ctx context.Context, s *store.Store) error {
@@ -128,6 +131,18 @@ var operations = []operation{
 		}
 		return err
 	}, done: each(prefixed("imported-", many), after), undone: each(prefixed("imported-", many), nil)},
+	{name: "discard", call: func(ctx context.Context, s *store.Store) error {
+		nodes, err := s.ScanMany(ctx, many, false)
+		if err != nil {
+			return err
+		}
+		ids, written := make([]string, len(nodes)), make([]int64, len(nodes))
+		for i, node := range nodes {
+			ids[i], written[i] = node.ID, node.Written
+		}
+		_, err = s.Discard(ctx, ids, written)
+		return err
+	}, done: each(many, nil), undone: each(many, before)},
 	{name: "scan many", call: func(ctx context.Context, s *store.Store) error {
 		nodes, err := s.ScanMany(ctx, append([]string{"missing"}, many...), true)
 		if err != nil {
@@ -173,6 +188,8 @@ var operations = []operation{
 		return err
 	}},
 	{name: "bootstrap", call: func(ctx context.Context, s *store.Store) error { return s.Bootstrap(ctx) }},
+	{name: "destroy", call: func(ctx context.Context, s *store.Store) error { return s.Destroy(ctx) },
+		done: each([]string{"node"}, nil), undone: each([]string{"node"}, before)},
 }
 
 func prefixed(prefix string, ids []string) []string {

@@ -26,6 +26,7 @@ type tally struct {
 	of       map[string]*counts
 	latest   measured // how long after its deadline a call ended
 	recovery measured // the first call after a fault
+	another  int      // cases in which that failed, and a later one worked
 }
 
 // measured is the longest time of its kind, and the case that it is of.
@@ -75,6 +76,13 @@ func (t *tally) recovered(fault, name string, took time.Duration) {
 	t.recovery.note(took, name)
 }
 
+// needsAnother notes that the first call after a fault failed.
+func (t *tally) needsAnother() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.another++
+}
+
 func (t *tally) counts(fault string) *counts {
 	if t.of[fault] == nil {
 		t.of[fault] = &counts{}
@@ -88,8 +96,9 @@ func (t *tally) String() string {
 	for _, c := range t.of {
 		sum.cases, sum.calls, sum.raised = sum.cases+c.cases, sum.calls+c.calls, sum.raised+c.raised
 	}
-	return fmt.Sprintf("%d cases, %s calls under faults, %s of them raised; the latest end after a deadline: %v; the longest first call after a fault: %v",
-		sum.cases, page.Number(sum.calls), page.Number(sum.raised), t.latest, t.recovery)
+	return fmt.Sprintf("%d cases, %s calls under faults, %s of them raised; the latest end after a deadline: %v; the longest first call after a fault: %v, "+
+		"which failed in %d cases",
+		sum.cases, page.Number(sum.calls), page.Number(sum.raised), t.latest, t.recovery, t.another)
 }
 
 // save writes the page of a run, where one is asked for.
@@ -101,7 +110,7 @@ func (t *tally) save(passed bool) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Fault matrix\n\nEach of %d operations under each fault that can meet it. What a call acknowledged is there afterwards, what it raised is old or new and\n"+
 		"never anything else, nothing that exists is reported missing, each call ends by its deadline (and %v for a machine whose cores the cases\n"+
-		"share), and after the fault the same client works at once. `proof/chaos_test.go` says what each fault must lead to.\n\n", len(operations), overrun)
+		"share), and after the fault the same client works again. `proof/chaos_test.go` says what each fault must lead to.\n\n", len(operations), overrun)
 	b.WriteString(t.facts)
 	result := "passed"
 	if !passed {

@@ -19,7 +19,7 @@ func (s *Store) Cleanup(ctx context.Context, cutoff time.Time) (int64, error) {
 		return 0, s.failed("cleanup", &Error{Kind: KindClosed, Message: "the store is closed"})
 	}
 	if s.options.AutomaticExpiry {
-		logf(ctx, levelInfo, "cleanup: table %q expires nodes by itself after %v", s.options.Table, time.Duration(s.options.DefaultTTLMillis)*time.Millisecond)
+		logf(ctx, levelInfo, "cleanup: table %q expires nodes by itself after %v", s.options.Table, Milliseconds(s.options.DefaultTTLMillis))
 		return 0, nil
 	}
 	if cutoff.UnixMilli() <= 0 {

@@ -84,6 +84,25 @@ func compress(buffer, value []byte, flag int64) ([]byte, error) {
 	return value, nil
 }
 
+const (
+	// maxDecompressedAtOnce bounds what a caller's thread decompresses before it can look after its signals.
+	maxDecompressedAtOnce = 16 << 20
+	// maxDeflated is how many bytes one byte of a zlib stream can stand for; the stream does not tell its value's size.
+	maxDeflated = 1032
+)
+
+// decompressesAtOnce reports whether the value has no more than maxDecompressedAtOnce bytes, as far as can be seen.
+func decompressesAtOnce(data []byte, flags int64) bool {
+	switch flags & (flagZlib | flagZstd) {
+	case flagZlib:
+		return len(data) <= maxDecompressedAtOnce/maxDeflated
+	case flagZstd:
+		var frame zstd.Header
+		return frame.Decode(data) == nil && frame.HasFCS && frame.FrameContentSize <= maxDecompressedAtOnce
+	}
+	return true
+}
+
 var errTooLargeRaw = fmt.Errorf("it decompresses to more than the limit of %d bytes", MaxValueSize)
 
 // decompress undoes compress and refuses what would exceed MaxValueSize.

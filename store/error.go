@@ -28,7 +28,7 @@ const (
 	KindCertificate    Kind = "certificate"     // the server's certificate is refused
 	KindTimeout        Kind = "timeout"         // no answer before the deadline
 	KindService        Kind = "service"         // any other code of the service
-	KindPartial        Kind = "partial"         // rows of a batch failed for different reasons
+	KindPartial        Kind = "partial"         // rows of a batch failed for different reasons, not all temporary
 	KindClosed         Kind = "closed"          // the store or the handle is closed
 	KindInternal       Kind = "internal"        // a defect here; the engine goes on
 )
@@ -66,6 +66,15 @@ func (e *Error) Error() string {
 
 // Unwrap gives the cause.
 func (e *Error) Unwrap() error { return e.cause }
+
+// temporary says whether a kind is one after which Sentry tries a call again.
+func (k Kind) temporary() bool {
+	switch k {
+	case KindThrottled, KindUnavailable, KindConnection, KindTimeout, KindTableNotReady:
+		return true
+	}
+	return false
+}
 
 // kindOf says what an error of the service means to the store's caller.
 func kindOf(e *tablestore.Error) Kind {
@@ -138,8 +147,8 @@ func (s *Store) failed(operation string, err error, ids ...string) error {
 	return result
 }
 
-// batchFailed makes one error of the failed nodes of a batch: of their own kind when
-// they share one, else KindPartial.
+// batchFailed makes one error of the failed nodes of a batch: of their own kind when they share one, KindUnavailable
+// when each alone would be tried again, as Sentry never repeats a deletion that failed otherwise; else KindPartial.
 func (s *Store) batchFailed(operation string, ids []string, errs []error) error {
 	var result *Error
 	for i, err := range errs {
@@ -153,7 +162,11 @@ func (s *Store) batchFailed(operation string, ids []string, errs []error) error 
 			result = &copied
 		}
 		if one.Kind != result.Kind {
-			result.Kind, result.Code, result.HTTPStatus, result.RequestID = KindPartial, "", 0, ""
+			kind := KindPartial
+			if one.Kind.temporary() && result.Kind.temporary() {
+				kind = KindUnavailable
+			}
+			result.Kind, result.Code, result.HTTPStatus, result.RequestID = kind, "", 0, ""
 		}
 		result.Failures = append(result.Failures, Failure{ID: ids[i], Kind: one.Kind, Code: one.Code, Message: one.Message, RequestID: one.RequestID})
 	}

@@ -141,13 +141,14 @@ func (p *Pending) Poll() (fd int, write bool, until time.Time) {
 // Step goes on without waiting. It reports whether there is no more to poll for, but to Finish.
 func (p *Pending) Step() (over bool) { return p.flight.Step() || !time.Now().Before(p.limit) }
 
-// Quick reports whether Finish will not wait.
+// Quick reports whether Finish will neither wait nor work for long: a signal that comes meanwhile is held back when the caller's
+// thread does it.
 func (p *Pending) Quick() bool {
 	if !p.flight.Ended() {
 		return false
 	}
 	row, err := p.flight.Row(context.Background())
-	return err == nil && !isSplit(row)
+	return err == nil && isQuick(row)
 }
 
 // Finish gives the result, as Get, Set or Delete does, within the time of the call, which began with the request.
@@ -161,15 +162,25 @@ func (p *Pending) Finish(ctx context.Context) (value []byte, found bool, err err
 	return p.finish(ctx)
 }
 
-func isSplit(row *tablestore.Row) bool {
+// isQuick reports whether the value of a row can be had without another request and without much work.
+func isQuick(row *tablestore.Row) bool {
 	if row == nil {
-		return false
+		return true
 	}
+	var flags int64
+	var data []byte
 	for i := range row.Columns {
-		if row.Columns[i].Name == columnFlags {
-			flags, _ := row.Columns[i].Value.(int64)
-			return flags&flagSplit != 0
+		switch column := &row.Columns[i]; column.Name {
+		case columnFlags:
+			flags, _ = column.Value.(int64)
+		case columnData:
+			switch value := column.Value.(type) {
+			case []byte:
+				data = value
+			case string:
+				data = []byte(value)
+			}
 		}
 	}
-	return false
+	return flags&flagSplit == 0 && decompressesAtOnce(data, flags)
 }

@@ -163,6 +163,18 @@ func TestDifferentFailuresOfRowsArePartial(t *testing.T) {
 	}
 }
 
+func TestDifferentTemporaryFailuresOfRowsAreTemporary(t *testing.T) {
+	s, _, _ := newStore(t)
+	throttled := &tablestore.Error{Kind: tablestore.Service, Code: "OTSServerBusy"}
+	late := &tablestore.Error{Kind: tablestore.Deadline}
+	e := failure(t, s.batchFailed("delete_many", []string{"a", "b", "c"}, []error{throttled, late, throttled}), KindUnavailable)
+	if len(e.Failures) != 3 || e.Code != "" || e.Failures[0].Kind != KindThrottled || e.Failures[1].Kind != KindTimeout {
+		t.Errorf("error %+v", e)
+	}
+	failure(t, s.batchFailed("delete_many", []string{"a", "b", "c"}, []error{throttled, late, corrupt("c", "damaged")}), KindPartial)
+	failure(t, s.batchFailed("delete_many", []string{"a", "b", "c"}, []error{corrupt("a", "damaged"), throttled, late}), KindPartial)
+}
+
 func TestThrottlingUntilTheDeadline(t *testing.T) {
 	s, server, _ := newStore(t, func(o *Options) { o.TimeoutMillis = 500 })
 	for operation, call := range operations {

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 	"unicode/utf8"
 
@@ -153,6 +154,11 @@ func (n *node) decode(encoded []byte) ([]byte, error) {
 // NoTTL is the ttl of a node that lives as long as the table keeps it.
 const NoTTL time.Duration = -1
 
+// Milliseconds is a duration of so many; what would be longer than a duration can be (292 years) is as long as it can be.
+func Milliseconds(n int64) time.Duration {
+	return time.Duration(min(n, math.MaxInt64/int64(time.Millisecond))) * time.Millisecond
+}
+
 // expiry is the content of column expires for a call's ttl: 0 when the table's own retention is no longer than that.
 func (s *Store) expiry(ctx context.Context, ttl time.Duration) (int64, error) {
 	if ttl == NoTTL {
@@ -161,7 +167,7 @@ func (s *Store) expiry(ctx context.Context, ttl time.Duration) (int64, error) {
 	if ttl <= 0 {
 		return 0, &Error{Kind: KindOptions, Message: fmt.Sprintf("the ttl %v is not positive", ttl)}
 	}
-	kept := time.Duration(s.options.DefaultTTLMillis) * time.Millisecond
+	kept := Milliseconds(s.options.DefaultTTLMillis)
 	if kept == 0 || ttl < kept {
 		return s.now().Add(ttl).UnixMilli(), nil
 	}

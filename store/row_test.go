@@ -146,19 +146,3 @@ func TestRowsThatCannotBeDecoded(t *testing.T) {
 		})
 	}
 }
-
-func FuzzDecode(f *testing.F) {
-	frame, err := compress(nil, text(500), flagZstd)
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(frame, int64(flagZstd))
-	f.Add([]byte("x\x9c\x03\x00\x00\x00\x00\x01"), int64(flagZlib))
-	f.Fuzz(func(t *testing.T, data []byte, flags int64) {
-		// Whatever a row holds, the value is within the limit or there is an error.
-		value, err := decompress(data, flags)
-		if err == nil && len(value) > MaxValueSize {
-			t.Errorf("%d bytes", len(value))
-		}
-	})
-}

@@ -264,3 +264,39 @@ func TestMissingPartIsCorruptAndNotMissing(t *testing.T) {
 		t.Error("an internal error came out")
 	}
 }
+
+func TestCloseDoesNotWaitForTheRemovalOfWhatAFailedWriteStaged(t *testing.T) {
+	s, server, _ := newStore(t)
+	var updates atomic.Int32
+	removing, release := make(chan struct{}), make(chan struct{})
+	server.Control(func(operation string, _ []byte) *local.Fault {
+		switch {
+		case operation != "UpdateRow":
+		case updates.Add(1) == 2: // the second one publishes
+			return &local.Fault{Code: "OTSParameterInvalid"}
+		case updates.Load() == 3:
+			close(removing)
+			<-release
+		}
+		return nil
+	})
+	if err := s.Set(t.Context(), "node", text(3_000_000), NoTTL); err == nil {
+		t.Fatal("no error")
+	}
+	<-removing
+	closed := make(chan struct{})
+	go func() {
+		s.Close()
+		close(closed)
+	}()
+	select {
+	case <-closed:
+	case <-time.After(5 * time.Second):
+		t.Error("it waits")
+	}
+	close(release)
+	s.background.Wait()
+	if left := rawRow(t, s, "node"); len(left) != 0 {
+		t.Errorf("columns are left: %d", len(left))
+	}
+}

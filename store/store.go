@@ -6,6 +6,10 @@
 // A write that returned nil is durable in the service. A write that failed may have been
 // applied all the same: repeat it, every write here may be repeated.
 //
+// A request that was given up, by its attempt's time limit, may still arrive after the attempt that succeeded, where the network held it
+// back: Tablestore has nothing by which it could be told from a new one. If the same node was written again in between, the
+// older value is back then. The connection is reset when a request is given up, so that this machine does not deliver it any more.
+//
 // A missing node is never an error and an error never a missing node.
 //
 // Expiry by a call's ttl, and by DefaultTTL without AutomaticExpiry, goes by this
@@ -61,13 +65,12 @@ func New(options Options, client tablestore.Client) (*Store, error) {
 	return &Store{options: options, client: client, sender: sender, compression: flag, now: time.Now, sleep: sleep}, nil
 }
 
-// Close ends what runs in the background and drops idle connections. Calls after it fail.
+// Close drops idle connections. Calls after it fail; those under way and what runs in the background end by themselves, by their
+// deadlines: nobody may be held up for so long.
 func (s *Store) Close() {
-	if s.closed.Swap(true) {
-		return
+	if !s.closed.Swap(true) {
+		s.client.Close()
 	}
-	s.background.Wait()
-	s.client.Close()
 }
 
 // SetCredentials replaces what later requests are signed with.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -47,6 +48,21 @@ func TestCallsShorterTTL(t *testing.T) {
 			c.advance(2 * time.Hour)
 			want(t, s, "node", []byte("again"))
 		})
+	}
+}
+
+func TestTheLongestTTLs(t *testing.T) {
+	const longest = math.MaxInt64 / 1_000_000 // milliseconds of a time.Duration
+	const maxTimedelta = 86_399_999_999_999_999
+	for _, kept := range []int64{0, longest, longest + 1, maxTimedelta} {
+		for _, asked := range []int64{longest - 1, longest, longest + 1, maxTimedelta} {
+			s, _, c := newStore(t, func(o *Options) { o.DefaultTTLMillis = kept })
+			if err := s.Set(t.Context(), "node", []byte("value"), Milliseconds(asked)); err != nil {
+				t.Fatal(err)
+			}
+			c.advance(200 * 365 * day)
+			want(t, s, "node", []byte("value"))
+		}
 	}
 }
 

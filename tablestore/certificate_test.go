@@ -1,71 +1,22 @@
 package tablestore
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"math/big"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/PMExtra/sentry-tablestore/v2/tests/authority"
 )
 
-// authority signs certificates of servers.
-type authority struct {
-	certificate *x509.Certificate
-	key         *ecdsa.PrivateKey
-}
-
-func newAuthority(t *testing.T, name string) *authority {
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-100 * time.Hour), NotAfter: time.Now().Add(100 * time.Hour), KeyUsage: x509.KeyUsageCertSign,
-	}
-	key, raw := certify(t, template, nil)
-	certificate, err := x509.ParseCertificate(raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &authority{certificate, key}
-}
-
-// certify makes a key and a certificate for it, signed by itself where there is no authority.
-func certify(t *testing.T, template *x509.Certificate, by *authority) (*ecdsa.PrivateKey, []byte) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if by == nil {
-		by = &authority{template, key}
-	}
-	raw, err := x509.CreateCertificate(rand.Reader, template, by.certificate, &key.PublicKey, by.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key, raw
-}
-
-// forThisMachine is a good server's certificate, not signed yet.
-func forThisMachine() *x509.Certificate {
-	return &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "127.0.0.1"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-10 * time.Hour), NotAfter: time.Now().Add(10 * time.Hour), KeyUsage: x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-}
-
 func TestCertificates(t *testing.T) {
-	trusted, stranger := newAuthority(t, "trusted"), newAuthority(t, "trusted") // the same name, another key
+	trusted, stranger := authority.New("trusted"), authority.New("trusted") // the same name, another key
 	for name, test := range map[string]struct {
-		by     *authority
+		by     *authority.Authority
 		change func(*x509.Certificate)
 		part   string // of the error's text; empty where the certificate is good
 	}{
@@ -87,19 +38,21 @@ func TestCertificates(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			template := forThisMachine()
-			if test.change != nil {
-				test.change(template)
+			certify, change := authority.SelfSigned, test.change
+			if test.by != nil {
+				certify = test.by.Server
 			}
-			key, raw := certify(t, template, test.by)
+			if change == nil {
+				change = func(*x509.Certificate) {}
+			}
 			var asked atomic.Int32
-			server := serveTLS(t, &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{raw}, PrivateKey: key}}}, func(w http.ResponseWriter, r *http.Request) {
+			server := serveTLS(t, &tls.Config{Certificates: []tls.Certificate{certify(change)}}, func(w http.ResponseWriter, r *http.Request) {
 				asked.Add(1)
 				goodAnswer(t).write(w, r)
 			})
 			client := open(t, server)
 			client.transport.tls.RootCAs = x509.NewCertPool()
-			client.transport.tls.RootCAs.AddCert(trusted.certificate)
+			client.transport.tls.RootCAs.AddCert(trusted.Certificate)
 
 			failure := get(t, client)
 			if test.part == "" {
@@ -120,15 +73,14 @@ func TestCertificates(t *testing.T) {
 }
 
 func TestOldTLSIsRefused(t *testing.T) {
-	trusted := newAuthority(t, "trusted")
-	key, raw := certify(t, forThisMachine(), trusted)
+	trusted := authority.New("trusted")
 	server := serveTLS(t, &tls.Config{
-		Certificates: []tls.Certificate{{Certificate: [][]byte{raw}, PrivateKey: key}},
+		Certificates: []tls.Certificate{trusted.Server()},
 		MinVersion:   tls.VersionTLS10, MaxVersion: tls.VersionTLS11,
 	}, func(http.ResponseWriter, *http.Request) { t.Error("a request was sent") })
 	client := open(t, server)
 	client.transport.tls.RootCAs = x509.NewCertPool()
-	client.transport.tls.RootCAs.AddCert(trusted.certificate)
+	client.transport.tls.RootCAs.AddCert(trusted.Certificate)
 	wantKind(t, get(t, client), NotSent, "protocol version")
 }
 

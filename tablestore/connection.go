@@ -59,6 +59,9 @@ type answering struct {
 // maxHeader is the room for an answer's header; the service's have a few hundred bytes.
 const maxHeader = bufferSize
 
+// maxAhead is how much room an answer gets before that much of it has come: to announce much costs a hostile service nothing.
+const maxAhead = 4 << 20
+
 // maxInformational is how many answers of status 1xx may come before the real one.
 const maxInformational = 5
 
@@ -100,13 +103,18 @@ func (c *connection) receive(a *answering) error {
 	if a.response.ContentLength > maxAnswer {
 		return errAnswerTooLarge
 	}
+	length := int(a.response.ContentLength)
 	if a.body == nil {
-		a.body = make([]byte, a.response.ContentLength)
+		a.body = make([]byte, min(length, maxAhead))
 	}
-	for a.read < len(a.body) {
+	for a.read < length {
+		if a.read == len(a.body) {
+			a.body = append(make([]byte, 0, min(2*a.read, length)), a.body...)
+			a.body = a.body[:cap(a.body)]
+		}
 		n, err := a.source.Read(a.body[a.read:])
 		a.read += n
-		if err != nil && a.read < len(a.body) {
+		if err != nil && a.read < length {
 			if err == io.EOF {
 				return io.ErrUnexpectedEOF
 			}

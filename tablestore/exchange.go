@@ -132,7 +132,7 @@ func (x *exchange) send(conn *connection) error {
 // hangUp ends the connection of an exchange that will not come to its end on it.
 func (x *exchange) hangUp() {
 	if x.conn != nil {
-		x.conn.close()
+		x.conn.socket.Abort()
 		x.conn = nil
 	}
 }

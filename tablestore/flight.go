@@ -2,6 +2,7 @@ package tablestore
 
 import (
 	"context"
+	"fmt"
 	"runtime/debug"
 )
 
@@ -109,6 +110,10 @@ func (f *Flight) Step() (over bool) {
 	defer func() {
 		if value := recover(); value != nil {
 			x.broken, over = &panicError{value: value, stack: debug.Stack()}, true
+			if f.ended {
+				// Its result is taken from now on: without an error it would be a missing row, or a write that was acknowledged.
+				f.err = x.client.fail(&Error{Kind: Internal, Operation: x.operation, Table: x.table, Message: "panic: " + x.client.redact.foreign(fmt.Sprint(value))})
+			}
 		}
 	}()
 	// What is wrong with the connection shows when it is read.

@@ -2,6 +2,7 @@ package tablestore
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/PMExtra/sentry-tablestore/v2/tablestore/plainbuffer"
 )
@@ -103,8 +104,8 @@ func rangeOf(request *GetRangeRequest, body []byte) (rows []Row, next *PrimaryKe
 		if err != nil {
 			return nil, nil, err
 		}
-		if len(rows) > 0 && key == rows[len(rows)-1].PrimaryKey {
-			return nil, nil, shapeError("the answer holds a row twice")
+		if err := inRange(request, rows, key); err != nil {
+			return nil, nil, err
 		}
 		columns, err := columnsOf(row.Attributes, request.ColumnsToGet)
 		if err != nil {
@@ -123,11 +124,28 @@ func rangeOf(request *GetRangeRequest, body []byte) (rows []Row, next *PrimaryKe
 	if err != nil {
 		return nil, nil, err
 	}
-	// A scan that goes on from where it was would never end.
-	if key == request.Start || len(rows) > 0 && key == rows[len(rows)-1].PrimaryKey {
+	switch {
+	case key.Value <= request.Start.Value, len(rows) > 0 && key.Value <= rows[len(rows)-1].PrimaryKey.Value:
+		// A scan that goes on from where it was would never end.
 		return nil, nil, shapeError("the answer goes on from a row that was read")
+	case request.End != "" && key.Value > request.End:
+		return nil, nil, shapeError("the answer goes on after the end of the range")
 	}
 	return rows, &key, nil
+}
+
+// inRange refuses a row that does not follow on the rows before it within what was asked for: an answer to another request, even one
+// that is signed, would make a scan miss nodes or read some again and again.
+func inRange(request *GetRangeRequest, before []Row, key PrimaryKey) error {
+	switch {
+	case len(before) > 0 && key == before[len(before)-1].PrimaryKey:
+		return shapeError("the answer holds a row twice")
+	case len(before) > 0 && key.Value < before[len(before)-1].PrimaryKey.Value:
+		return shapeError("the answer holds rows that are not in order")
+	case key.Value < request.Start.Value || request.End != "" && key.Value >= request.End:
+		return shapeError(fmt.Sprintf("the answer holds the row %q, which is not in the range that was asked for", key.Value))
+	}
+	return nil
 }
 
 // rowError is the failure of one row in a batch that as a whole was answered with 200.

@@ -340,20 +340,26 @@ func TestRangesThatGoNowhere(t *testing.T) {
 	next := func(id string) []byte {
 		return plainbuffer.Encode(plainbuffer.Row{PrimaryKey: []plainbuffer.Cell{plainbuffer.NewCell("id", plainbuffer.StringValue(id))}})
 	}
-	twice := append(row("a1", nil), row("a1", nil)[4:]...)
+	rows := func(first, second string) []byte { return append(row(first, nil), row(second, nil)[4:]...) }
 	for name, test := range map[string]struct {
 		rows, next []byte
 		part       string
 	}{
 		"from where it was":    {[]byte{}, next("a0"), "goes on from a row that was read"},
 		"from the last row":    {row("a1", nil), next("a1"), "goes on from a row that was read"},
-		"the same row twice":   {twice, nil, "a row twice"},
+		"back":                 {[]byte{}, next("a"), "goes on from a row that was read"},
+		"back in the range":    {rows("a1", "a3"), next("a2"), "goes on from a row that was read"},
+		"beyond the end":       {row("a1", nil), next("b1"), "after the end of the range"},
+		"the same row twice":   {rows("a1", "a1"), nil, "a row twice"},
+		"rows in disorder":     {rows("a2", "a1"), nil, "not in order"},
+		"a row before it":      {rows("a", "a1"), nil, "not in the range"},
+		"a row at its end":     {rows("a1", "b0"), nil, "not in the range"},
 		"another table's rows": {plainbuffer.Encode(plainbuffer.Row{PrimaryKey: []plainbuffer.Cell{plainbuffer.NewCell("k", plainbuffer.StringValue("a1"))}}), nil, "not the STRING column"},
 	} {
 		client := open(t, serve(t, always(answer{body: message(t, &otsprotocol.GetRangeResponse{
 			Consumed: consumed(), Rows: test.rows, NextStartPrimaryKey: test.next,
 		})})).URL)
-		_, _, err := client.GetRange(t.Context(), &GetRangeRequest{Table: "nodestore", Start: key("a0")})
+		_, _, err := client.GetRange(t.Context(), &GetRangeRequest{Table: "nodestore", Start: key("a0"), End: "b0"})
 		t.Log(name)
 		wantKind(t, failureOf(t, err), Corrupt, test.part)
 	}

@@ -193,6 +193,15 @@ func (s *socket) Close() error {
 	return syscall.Close(s.fd)
 }
 
+// Abort closes the connection and drops what is not delivered yet. After a mere Close the system would go on to deliver a request that
+// was given up, and a write could take effect long after another one that came later.
+func (s *socket) Abort() {
+	if !s.closed.Load() {
+		_ = syscall.SetsockoptLinger(s.fd, syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1})
+	}
+	_ = s.Close()
+}
+
 // LocalAddr is a method of [net.Conn] that nobody needs.
 func (s *socket) LocalAddr() net.Addr { return nil }
 

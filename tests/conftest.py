@@ -26,6 +26,21 @@ from sentry_tablestore.attention import attention
 from sentry_tablestore.kvstore.tablestore import TablestoreKVStorage
 
 
+def pytest_collection_modifyitems(config, items):
+    """Give pytest-xdist, where `make test` runs it, the parts that stay in one process each.
+
+    A part is a file, for what its tests share. All tests with a real Sentry are one part, the first
+    to begin: they share servers and a database that take minutes to make.
+    """
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    real = os.path.join(os.path.dirname(os.path.abspath(__file__)), "sentry", "")
+    for item in items:
+        part = "sentry" if str(item.fspath).startswith(real) else str(item.fspath)
+        item.add_marker(pytest.mark.xdist_group(part))
+    items.sort(key=lambda item: not str(item.fspath).startswith(real))
+
+
 @pytest.fixture(autouse=True)
 def _no_warning_is_held_back():
     """Let each test see the warnings of its own calls, whatever earlier ones warned of."""

@@ -22,25 +22,31 @@ def start_child(function):
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
-        status = 1
-        try:
-            os.close(reader)
-            try:
-                answer = pickle.dumps((True, function()))
-            except BaseException:  # noqa: BLE001 - the parent shows it
-                answer = pickle.dumps((False, traceback.format_exc()))
-            view = memoryview(answer)
-            while view:
-                view = view[os.write(writer, view) :]
-            status = 0
-        finally:
-            # Neither pytest's nor the parent's business at exit is the child's.
-            os._exit(status)
+        os.close(reader)
+        answer(writer, function)
     os.close(writer)
-    return lambda: _result(child, reader)
+    return lambda: result(child, reader)
 
 
-def _result(child, reader):
+def answer(writer, function):
+    """Call the function in a child, write what it gives to the pipe, and end the child."""
+    status = 1
+    try:
+        try:
+            told = pickle.dumps((True, function()))
+        except BaseException:  # noqa: BLE001 - the parent shows it
+            told = pickle.dumps((False, traceback.format_exc()))
+        view = memoryview(told)
+        while view:
+            view = view[os.write(writer, view) :]
+        status = 0
+    finally:
+        # Neither pytest's nor the parent's business at exit is the child's.
+        os._exit(status)
+
+
+def result(child, reader):
+    """Wait for what a child answers, and give it."""
     parts = []
     try:
         while True:
@@ -55,6 +61,6 @@ def _result(child, reader):
         os.close(reader)
         status = os.waitpid(child, 0)[1]
     assert parts, f"the forked child died with status {status}"
-    fine, result = pickle.loads(b"".join(parts))
-    assert fine, "in the forked child:\n" + result
-    return result
+    fine, told = pickle.loads(b"".join(parts))
+    assert fine, "in the forked child:\n" + told
+    return told

@@ -318,6 +318,20 @@ class TestBatches:
         assert {failure.kind for failure in error.failures} == {"permission", "service"}
         assert "2 of 150" in str(error)
 
+    def test_failures_of_several_temporary_kinds_are_worth_another_try(
+        self, server, make_store, new_id
+    ):
+        store = make_store(timeout=0.5)
+        keys = [new_id() for _ in range(1000)]
+        slow = {"operation": "BatchWriteRow", "delay_ms": 2000, "count": 1}
+        throttled = {"operation": "BatchWriteRow", "code": "OTSServerBusy", "count": ALWAYS}
+        with server.failing(slow, throttled):
+            error = error_of(store.delete_many, keys)
+        assert type(error) is errors.TablestoreUnavailableError
+        assert {failure.kind for failure in error.failures} == {"timeout", "throttled"}
+        assert {failure.id for failure in error.failures} == set(keys)
+        assert "1000 of 1000 nodes failed" in str(error)
+
     def test_a_failed_read_of_a_row_is_no_missing_row(self, server, make_store, new_id):
         store = make_store(timeout=0.5)
         keys = [new_id() for _ in range(3)]

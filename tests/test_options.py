@@ -172,6 +172,8 @@ def test_what_nobody_else_can_read_is_not_warned_of(caplog, end_point):
         ("http://[::1]:8087", "http://[::1]:8087"),
         ("http://localhost", "http://localhost"),
         ("http://table_store:80", "http://table_store:80"),
+        ("http://[::ffff:10.0.0.1]", "http://[::ffff:10.0.0.1]"),
+        ("http://a." + 63 * "b" + ".example.", "http://a." + 63 * "b" + ".example."),
     ],
 )
 def test_endpoints(given, kept):
@@ -194,6 +196,12 @@ def test_endpoints(given, kept):
         ("https://host\n", "line break"),
         ("https://-host", "no valid host"),
         ("https://ho$t", "no valid host"),
+        ("https://host-", "no valid host"),
+        ("https://nohost..example", "no valid host"),
+        ("https://abc..de", "no valid host"),
+        ("https://host..", "no valid host"),
+        ("https://.example", "no valid host"),
+        ("https://" + 64 * "a" + ".example", "no valid host"),
         ("https://host:port", "port"),
         ("https://host:", "port"),
         ("https://host:0", "port"),

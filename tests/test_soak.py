@@ -15,7 +15,11 @@ import growth  # noqa: E402
 MIB = 2**20
 
 
-def samples(memory=lambda second: 60 * MIB, descriptors=lambda second: 20):
+def samples(
+    memory=lambda second: 60 * MIB,
+    descriptors=lambda second: 20,
+    blocks=lambda second: 300000,
+):
     """Make samples of a process every 10 s of an hour, with the noise that memory has."""
     numbers = random.Random(1)
     made = growth.Samples({"client": 0})
@@ -25,6 +29,7 @@ def samples(memory=lambda second: 60 * MIB, descriptors=lambda second: 20):
             "memory": memory(second) + noise,
             "descriptors": descriptors(second) + numbers.randrange(3),
             "threads": 20,
+            "blocks": blocks(second) + second * 7 % 5000,
         }
         made.taken.append((second, second * 100, {"client": use}))
     return made
@@ -39,12 +44,19 @@ def samples(memory=lambda second: 60 * MIB, descriptors=lambda second: 20):
         (samples(lambda second: (60 + second / 450) * MIB), ["the memory of client grew by 6.0"]),
         (
             samples(descriptors=lambda second: 20 + second // 300),
-            ["client had up to 30 descriptors, then up to 33"],
+            ["client has 8.9 more descriptors"],
         ),
+        (samples(descriptors=lambda second: 20 + second // 1000), ["client has 2."]),
+        # One more, and then it stays.
+        (samples(descriptors=lambda second: 20 + (second > 2000)), []),
+        # Many connections for as long as many requests fail are none of it either.
+        (samples(descriptors=lambda second: 40 if 2800 < second < 2960 else 20), []),
+        # One for each call.
+        (samples(blocks=lambda second: 300000 + 10 * second), ["client has 2"]),
     ],
 )
 def test_the_verdict(made, found):
-    lines = growth.verdict(made, {"client": 4 * MIB})
+    lines = growth.verdict(made, {"client": 4 * MIB}, 20000, 2)
     assert [line.startswith(start) for line, start in zip(lines, found)] == [True] * len(found)
     assert len(lines) == len(found), lines
 
@@ -53,7 +65,8 @@ def test_a_soak_in_short(tmp_path):
     """All of it for some seconds, in which memory still grows: only its page and values count."""
     page = tmp_path / "soak.md"
     command = [sys.executable, str(SOAK / "run.py"), "--seconds=15", "--every=0.5", "--pace=300"]
-    command += ["--growth=64", "--server-growth=64", f"--save={page}"]
+    command += ["--growth=64", "--server-growth=64", "--blocks=1000000", "--counted=64"]
+    command += [f"--save={page}"]
     done = subprocess.run(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300
     )

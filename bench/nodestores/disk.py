@@ -82,24 +82,29 @@ class LocalDisk:
     Not in it is the ballast, a file that reserves room for a full disk: 64 MB whatever there is.
 
     :param patience: Seconds to wait for space to come back.
+    :param rest: Seconds without a change after which no more is expected: the server waits between
+        two compactions, four times as long as the first one took.
     """
 
-    def __init__(self, server: tablestore_local.TablestoreLocal, patience: float) -> None:
+    def __init__(
+        self, server: tablestore_local.TablestoreLocal, patience: float, rest: float = 20
+    ) -> None:
         self._server = server
         self._patience = patience
+        self._rest = rest
 
     def settled(self) -> Space:
         """Measure when nothing has changed for three seconds."""
-        return self._unchanged(lambda space: True)[1]
+        return self._unchanged(lambda space: True, 3)[1]
 
     def reclaim(self, before: Space) -> list[Reclaimed]:
         """Wait until a quarter of the data at least is gone and nothing more goes."""
         begin = time.monotonic()
-        changed, space = self._unchanged(lambda space: space.data < 0.75 * before.data)
+        changed, space = self._unchanged(lambda space: space.data < 0.75 * before.data, self._rest)
         return [Reclaimed("by itself", changed - begin, space)]
 
-    def _unchanged(self, enough: Callable[[Space], bool]) -> tuple[float, Space]:
-        """Wait for three seconds without a change while `enough` holds, if it ever does.
+    def _unchanged(self, enough: Callable[[Space], bool], rest: float) -> tuple[float, Space]:
+        """Wait for so many seconds without a change while `enough` holds, if it ever does.
 
         :returns: When it changed last, and the space.
         """
@@ -110,7 +115,7 @@ class LocalDisk:
             now, space = time.monotonic(), self._now()
             if space != last:
                 changed, last = now, space
-            if now - changed >= 3 and (enough(space) or now - begin >= self._patience):
+            if now - changed >= rest and (enough(space) or now - begin >= self._patience):
                 return changed, space
 
     def _now(self) -> Space:

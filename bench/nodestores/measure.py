@@ -41,10 +41,12 @@ class Figures:
     """What was measured.
 
     :ivar rates: Calls a second, by operation and number of clients; of "delete", nodes a second.
+    :ivar bounds: What they are with a nodestore that keeps nothing; none of "delete".
     :ivar json: Microseconds to encode and to decode a node, which are in the rates.
     """
 
     rates: dict[tuple[str, int], float]
+    bounds: dict[tuple[str, int], float]
     json: dict[str, float]
     before: Space
     after: list[Reclaimed]
@@ -80,9 +82,13 @@ def measure(stores: Sequence[Store], events: Path, plan: Plan, say: Say) -> list
                 for run in runs:
                     say(f"{run.name}: sets from {at:,}, {clients} at once")
                     run.count("set", clients, "sets", first=at, last=min(at + part, last))
+                # Last, so that it stands between no two that are compared.
+                runs[-1].count(
+                    "set", clients, "sets", stored=False, first=at, last=min(at + part, last)
+                )
         for run in runs:
             run.before = run.disk.settled()
-        read = {"nodes": plan.nodes, "seconds": plan.seconds / _PARTS}
+        read = {"last": plan.nodes, "seconds": plan.seconds / _PARTS}
         for _ in range(_PARTS):
             for operation, task, arguments in (
                 ("get", "gets", read),
@@ -92,6 +98,7 @@ def measure(stores: Sequence[Store], events: Path, plan: Plan, say: Say) -> list
                     for run in runs:
                         say(f"{run.name}: {operation}, {clients} at once")
                         run.count(operation, clients, task, **arguments)
+                    runs[-1].count(operation, clients, task, stored=False, **arguments)
         half = plan.nodes // 2
         for run in runs:
             # The oldest, as retention does.
@@ -104,6 +111,18 @@ def measure(stores: Sequence[Store], events: Path, plan: Plan, say: Say) -> list
         return [run.figures() for run in runs]
 
 
+class _Done:
+    """What clients did of one operation."""
+
+    def __init__(self) -> None:
+        self.calls = self.seconds = 0.0
+
+    def add(self, done: dict[str, float]) -> None:
+        """Add another part."""
+        self.calls += done["calls"]
+        self.seconds += done["seconds"]
+
+
 class _Run:
     """A nodestore on its way through the steps."""
 
@@ -114,20 +133,26 @@ class _Run:
         self.name = store.name
         self.disk = store.disk
         self._inside = inside
-        self._calls: dict[tuple[str, int], float] = {}
-        self._seconds: dict[tuple[str, int], float] = {}
+        self._done: dict[tuple[str, int], _Done] = {}
+        self._bounds: dict[tuple[str, int], _Done] = {}
 
     def prepare(self, events: Path) -> None:
         """Load the events and make the table."""
         self._inside.call("load.prepare", events=str(events))
         self._inside.call("nodes.bootstrap")
 
-    def count(self, operation: str, clients: int, task: str, **arguments: float) -> None:
-        """Let clients do a task, and add what they did to the operation's figures."""
-        done = self._inside.call("load.together", task=task, clients=clients, **arguments)
-        key = operation, clients
-        self._calls[key] = self._calls.get(key, 0) + done["calls"]
-        self._seconds[key] = self._seconds.get(key, 0) + done["seconds"]
+    def count(
+        self, operation: str, clients: int, task: str, stored: bool = True, **arguments: float
+    ) -> None:
+        """Let clients do a task, and add what they did to the operation's figures.
+
+        :param stored: False with a nodestore that keeps nothing, which counts for the bounds.
+        """
+        done = self._inside.call(
+            "load.together", task=task, clients=clients, stored=stored, **arguments
+        )
+        kind = self._done if stored else self._bounds
+        kind.setdefault((operation, clients), _Done()).add(done)
 
     def check(self, nodes: int) -> None:
         """Make sure that the older half is gone, and that the other one is not."""
@@ -141,6 +166,9 @@ class _Run:
 
     def figures(self) -> Figures:
         """Sum up."""
-        rates = {key: calls / self._seconds[key] for key, calls in self._calls.items()}
+        rates, bounds = (
+            {key: done.calls / done.seconds for key, done in kind.items()}
+            for kind in (self._done, self._bounds)
+        )
         json = self._inside.call("load.json_microseconds")
-        return Figures(rates, json, self.before, self.after)
+        return Figures(rates, bounds, json, self.before, self.after)

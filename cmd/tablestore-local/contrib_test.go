@@ -46,6 +46,10 @@ func TestSystemdUnit(t *testing.T) {
 	if !strings.Contains(unit, "\nTimeoutStopSec=60\n") || c.stopTimeout+closeTimeout >= time.Minute {
 		t.Errorf("systemd would kill the server before its timeout of %s", c.stopTimeout)
 	}
+	head, _, _ := strings.Cut(unit, "\n[Service]\n")
+	if !strings.Contains(head, "\nStartLimitIntervalSec=0\n") || !strings.Contains(unit, "\nRestart=on-failure\n") {
+		t.Error("systemd would give up after some starts on a full disk")
+	}
 
 	analyze, err := exec.LookPath("systemd-analyze")
 	if err != nil {

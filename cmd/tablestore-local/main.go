@@ -22,8 +22,16 @@ import (
 
 func main() {
 	// The signals are caught before the server starts, so that none in between kills it with data open.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // the second signal has its usual effect
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	ctx, stop := context.WithCancel(context.Background())
+	go func() {
+		<-signals
+		stop()
+		second := <-signals // it has its usual effect, however soon it comes
+		signal.Reset()
+		_ = syscall.Kill(os.Getpid(), second.(syscall.Signal))
+	}()
 	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return

@@ -177,7 +177,7 @@ func TestStopFinishesWhatRuns(t *testing.T) {
 	_, err := tablestore.NewClientWithConfig(p.url, "sentry", "id", "secret", "", &tablestore.TableStoreConfig{
 		HTTPTimeout: tablestore.HTTPTimeout{ConnectionTimeout: time.Second, RequestTimeout: time.Minute}}).ListTable()
 	var refused *tablestore.OtsError
-	if !errors.As(err, &refused) || refused.Code != "OTSServerUnavailable" {
+	if !errors.As(err, &refused) || refused.Code != "OTSPartitionUnavailable" {
 		t.Errorf("a request while it stops: %v", err)
 	}
 	if err := <-slow; err != nil {

@@ -235,7 +235,7 @@ func (p *program) metricsHandler() http.Handler {
 	return mux
 }
 
-// stop ends the server: from now on /healthz says 503 and new requests are answered with OTSServerUnavailable; those that run get
+// stop ends the server: from now on /healthz says 503 and new requests are answered with OTSPartitionUnavailable; those that run get
 // stopTimeout to end. What is cut off then was never acknowledged.
 func (p *program) stop() error {
 	begin := time.Now()

@@ -68,6 +68,13 @@ type recorded struct {
 	requests int
 }
 
+// attemptLimit is how long the client waits for the answer to a request, with the timeout of the workers (3 s), until it gives the
+// request up and sends another, in nanoseconds.
+const attemptLimit = 2_000_000_000
+
+// gaveUp says whether the call returned after a request of its own had been given up, which may arrive later still.
+func (c *recorded) gaveUp() bool { return c.requests > 1 && c.ended-c.began >= attemptLimit }
+
 func main() {
 	if len(os.Args) < 2 {
 		fmt.Fprintln(os.Stderr, "usage: history FILE...")
@@ -88,9 +95,9 @@ func run(paths []string) error {
 		}
 		calls = append(calls, some...)
 	}
-	histories, counts := sorted(calls)
-	fmt.Printf("%d calls on %d nodes: %d writes acknowledged, %d reads answered, %d raised, %d killed, %d sent more than once\n",
-		len(calls), len(histories), counts.acknowledged, counts.read, counts.raised, counts.killed, counts.repeated)
+	histories, counts := sorted(calls, false)
+	fmt.Printf("%d calls on %d nodes: %d writes acknowledged, %d reads answered, %d raised, %d killed, %d sent more than once, %d after a request was given up\n",
+		len(calls), len(histories), counts.acknowledged, counts.read, counts.raised, counts.killed, counts.repeated, counts.gaveUp)
 	if counts.torn > 0 {
 		return fmt.Errorf("%d reads gave a value that nobody wrote", counts.torn)
 	}
@@ -98,6 +105,10 @@ func run(paths []string) error {
 		return fmt.Errorf("there is nothing to check")
 	}
 	wrong, unknown := check(histories)
+	wrong, late := lateOnes(calls, wrong)
+	if len(late) > 0 {
+		fmt.Printf("%d nodes are explained only by a request that was given up and took effect after its call had returned: %s\n", len(late), strings.Join(late, " "))
+	}
 	if len(wrong) > 0 {
 		for _, key := range wrong[:min(3, len(wrong))] {
 			fmt.Printf("%s:\n", key)
@@ -153,11 +164,37 @@ func read(path string) ([]recorded, error) {
 	return all, lines.Err()
 }
 
-type counts struct{ acknowledged, read, raised, killed, repeated, torn int }
+// lateOnes tells apart the nodes that are wrong for certain, and those that a late request explains.
+func lateOnes(calls []recorded, suspects []string) (wrong, late []string) {
+	if len(suspects) == 0 {
+		return nil, nil
+	}
+	histories, _ := sorted(calls, true)
+	suspected := map[string][]porcupine.Operation{}
+	for _, key := range suspects {
+		suspected[key] = histories[key]
+	}
+	wrong, unknown := check(suspected)
+	wrong = append(wrong, unknown...)
+	for _, key := range suspects {
+		if !slices.Contains(wrong, key) {
+			late = append(late, key)
+		}
+	}
+	return wrong, late
+}
 
-// sorted gives the history of each node.
-func sorted(calls []recorded) (histories map[string][]porcupine.Operation, n counts) {
+type counts struct{ acknowledged, read, raised, killed, repeated, gaveUp, torn int }
+
+// sorted gives the history of each node. With late, a request that was given up may take effect after its call returned, else not.
+func sorted(calls []recorded, late bool) (histories map[string][]porcupine.Operation, n counts) {
 	histories = map[string][]porcupine.Operation{}
+	most := 1 // requests of a write, as far as its process lived to tell
+	for _, c := range calls {
+		if c.in.kind != "get" {
+			most = max(most, c.requests)
+		}
+	}
 	for client, c := range calls {
 		add := func(again bool, ended int64) {
 			in := c.in
@@ -169,13 +206,15 @@ func sorted(calls []recorded) (histories map[string][]porcupine.Operation, n cou
 		case c.outcome == "torn":
 			n.torn++
 		case c.outcome == "error" || c.outcome == "":
+			requests := max(1, c.requests)
 			if c.outcome == "" {
 				n.killed++
+				requests = most
 			} else {
 				n.raised++
 			}
 			// Without an end and an answer a get says nothing; a write may take effect whenever it likes.
-			for range max(1, c.requests) {
+			for range requests {
 				if !isGet {
 					add(true, math.MaxInt64)
 				}
@@ -189,8 +228,15 @@ func sorted(calls []recorded) (histories map[string][]porcupine.Operation, n cou
 			if c.requests > 1 {
 				n.repeated++
 			}
+			until := c.ended
+			if c.gaveUp() {
+				n.gaveUp++
+				if late {
+					until = math.MaxInt64
+				}
+			}
 			for range c.requests - 1 {
-				add(true, c.ended)
+				add(true, until)
 			}
 		}
 	}

@@ -7,6 +7,17 @@ import (
 	"testing"
 )
 
+// shownTwice is a killed write that takes effect twice, in a history in which another one was sent twice.
+const shownTwice = `i 1 k set a 1
+i 2 other set c 1
+r 2 ok 2 2
+i 3 k get - 3
+r 3 a 1 4
+i 4 k set b 5
+r 4 ok 1 6
+i 5 k get - 7
+r 5 a 1 8`
+
 func TestCheckerFindsWhatItMust(t *testing.T) {
 	cases := map[string]struct {
 		lines string
@@ -75,6 +86,24 @@ i 2 k set b 3
 r 2 ok 1 4
 i 3 k get - 5
 r 3 a 1 6`, "no order"},
+		"but a request that was given up may come late": {`i 1 k set a 1
+r 1 ok 2 2000000001
+i 2 k set b 2000000002
+r 2 ok 1 2000000003
+i 3 k get - 2000000004
+r 3 a 1 2000000005`, ""},
+		"and only what it wrote": {`i 1 k set a 1
+r 1 ok 2 2000000001
+i 2 k set b 2000000002
+r 2 ok 1 2000000003
+i 3 k get - 2000000004
+r 3 none 1 2000000005`, "no order"},
+		"killed write shows twice, as another was sent twice": {shownTwice, ""},
+		"but not three times": {shownTwice + `
+i 6 k set b2 9
+r 6 ok 1 10
+i 7 k get - 11
+r 7 a 1 12`, "no order"},
 		"nothing":          {"i 1 k get - 1", "nothing to check"},
 		"a line cut short": {"i 1 k", "line 1"},
 	}

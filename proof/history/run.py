@@ -11,6 +11,7 @@ import json
 import os
 import random
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -39,8 +40,13 @@ FAULTS = [
     {"action": "corrupt_body", "probability": 0.02, "count": -1},
     {"action": "corrupt_md5", "probability": 0.02, "count": -1},
     {"code": "OTSPartitionUnavailable", "rows": [0], "probability": 0.04, "count": -1},
+    {"code": "OTSNotEnoughCapacityUnit", "probability": 0.03, "count": -1},
     {"delay_ms": 60, "probability": 0.05, "count": -1},
+    # Longer than the client waits for an answer: it gives the request up and sends another.
+    {"delay_ms": 2500, "probability": 0.01, "count": -1},
 ]
+
+OUTAGE = 3.5  # seconds, longer than the timeout of the workers: their calls raise
 
 PAGE = """# History of reads and writes
 
@@ -137,7 +143,7 @@ def record(server, folder, seconds, processes, numbers):
             if victim == 0:
                 server.kill()
                 killed_servers += 1
-                time.sleep(numbers.random() * 0.5)
+                time.sleep(OUTAGE if numbers.random() < 0.2 else numbers.random() * 0.5)
                 server.start()
                 server.faults(FAULTS)
             elif victim == 1:
@@ -191,6 +197,11 @@ def main():
         print(kills, flush=True)
         checker = ["go", "run", "./proof/history", *map(str, sorted(folder.glob("calls-*")))]
         done = subprocess.run(checker, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        if done.returncode:
+            kept = tempfile.mkdtemp(prefix="history-unexplained-")
+            for file in folder.glob("calls-*"):
+                shutil.copy(file, kept)
+            print(f"the recorded calls are in {kept}", flush=True)
     print(done.stdout, end="", flush=True)
     if arguments.save:
         result = "**not explained**" if done.returncode else "every answer is explained"

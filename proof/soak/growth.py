@@ -7,10 +7,6 @@ from statistics import median
 MIB = 2**20
 _CLOCK = os.sysconf("SC_CLK_TCK")
 
-# What there may be more of in the last third of the time that counts than in the first two: a
-# connection or thread more is chance, one for each so many calls is not.
-MORE = 2
-
 
 class Samples:
     """What processes were seen to use.
@@ -44,42 +40,47 @@ class Samples:
         begin = self.taken[-1][0] / 4
         return [sample for sample in self.taken if sample[0] >= begin]
 
-    def growth(self, name):
-        """Give by how many bytes a process grew over the time that counts.
+    def growth(self, name, what="memory"):
+        """Give by how many bytes, or whatever else, a process grew over the time that counts.
 
         By the median of the slopes between any two samples (Theil and Sen), which single peaks do
-        not move.
+        not move: a process has up to twice its usual connections while many requests fail.
         """
-        points = [(second, uses[name]["memory"]) for second, _, uses in self.counting()]
+        points = [(second, uses[name][what]) for second, _, uses in self.counting()]
         pairs = itertools.combinations(points, 2)
         slope = median((b - a) / (then - now) for (now, a), (then, b) in pairs)
         return slope * (points[-1][0] - points[0][0])
 
     def most(self, name, what):
-        """Give the most of something in the first two thirds of the time that counts, and after."""
-        counting = [uses[name][what] for _, _, uses in self.counting()]
-        at = 2 * len(counting) // 3
-        return max(counting[:at]), max(counting[at:])
+        """Give the most of something that there was in the time that counts."""
+        return max(uses[name][what] for _, _, uses in self.counting())
 
     def counted(self, name):
-        """Name what is counted of a process besides its memory."""
-        return [what for what in self.taken[0][2][name] if what != "memory"]
+        """Name what is counted of a process besides what it takes of memory."""
+        return [what for what in self.taken[0][2][name] if what not in ("memory", "blocks")]
 
 
-def verdict(samples, limits):
+def verdict(samples, limits, blocks, counted):
     """Give a line for everything that grew.
 
     :param limits: By names of processes, the bytes of memory that they may grow by.
+    :param blocks: By how many of Python's blocks of memory one of its processes may grow.
+    :param counted: By how many descriptors, threads and goroutines each.
     """
     lines = []
     for name in samples.processes:
         grew = samples.growth(name)
         if grew > limits[name]:
             lines.append(f"the memory of {name} grew by {grew / MIB:.1f} MiB")
+        if "blocks" in samples.taken[0][2][name]:
+            more = samples.growth(name, "blocks")
+            if more > blocks:
+                lines.append(f"{name} has {more:,.0f} more of Python's blocks of memory")
         for what in samples.counted(name):
-            before, after = samples.most(name, what)
-            if after > before + MORE:
-                lines.append(f"{name} had up to {before} {what}, then up to {after}")
+            # Of whole numbers the growth is no more exact than it is shown.
+            more = round(samples.growth(name, what), 1)
+            if more > counted:
+                lines.append(f"{name} has {more:.1f} more {what}")
     return lines
 
 

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "python"), str(ROOT / "proof")]
 
 from facts import facts  # noqa: E402
-from growth import MIB, MORE, Samples, verdict  # noqa: E402
+from growth import MIB, Samples, verdict  # noqa: E402
 from sentry_tablestore.kvstore.tablestore import TablestoreKVStorage  # noqa: E402
 from sentry_tablestore.testing import serving  # noqa: E402
 
@@ -174,7 +174,8 @@ def soak(arguments):
             spells.at(second)
             if second >= due:
                 calls = sum(client.told["calls"] for client in clients)
-                samples.take(second, calls, goroutines={SERVER: goroutines(metrics)})
+                blocks = {n: c.told["blocks"] for n, c in zip(processes, clients)}
+                samples.take(second, calls, goroutines={SERVER: goroutines(metrics)}, blocks=blocks)
                 due += arguments.every
                 cpu = samples.cpu()
             time.sleep(0.2)
@@ -186,7 +187,7 @@ def soak(arguments):
         raise RuntimeError("\n".join(wrong))
     limits = dict.fromkeys(processes, arguments.growth * MIB)
     limits[SERVER] = arguments.server_growth * MIB
-    wrong = verdict(samples, limits)
+    wrong = verdict(samples, limits, arguments.blocks, arguments.counted)
     told = [client.told for client in clients]
     return page(head, arguments, samples, told, cpu, wrong), wrong
 
@@ -226,7 +227,11 @@ def page(head, arguments, samples, told, cpu, wrong):
         f"{sum(errors.values()):,} calls raised"
         + "".join(f", {number:,} {name}" for name, number in sorted(errors.items()))
         + f"; the longest call took {max(one['longest'] for one in told):.1f} s "
-        "(its deadline is 10 s). "
+        "(its deadline is 10 s), the longest of each process "
+        + ", ".join(f"{one['longest']:.1f}" for one in told)
+        + " s; one of its threads that slept for 50 ms woke up late by up to "
+        + ", ".join(f"{one['overslept']:.1f}" for one in told)
+        + " s. "
         "Calls: " + ", ".join(f"{kind} {number:,}" for kind, number in kinds.most_common()) + ".",
         "",
         "## Over time",
@@ -253,18 +258,23 @@ def page(head, arguments, samples, told, cpu, wrong):
         "Growth of memory is the median of the slopes between any two of them (Theil and Sen) over "
         f"that time; a client may grow by {arguments.growth:g} MiB, "
         f"{arguments.growth * MIB / calls_of_a_client:,.0f} bytes a call, the server by "
-        f"{arguments.server_growth:g} MiB. Of descriptors, threads and goroutines there may be at "
-        f"most {MORE} more in the last third of that time than there were in the first two.",
+        f"{arguments.server_growth:g} MiB. By the same measure there may be {arguments.counted:g} "
+        "more descriptors, threads and goroutines, and a client may have "
+        f"{arguments.blocks:,} more of Python's blocks of memory. In brackets: the most that there "
+        "was.",
         "",
-        "| process | growth, MiB | most descriptors, then | most threads, then |"
-        " most goroutines, then |",
-        "|---|--:|--:|--:|--:|",
+        "| process | memory, MiB | blocks | descriptors | threads | goroutines |",
+        "|---|--:|--:|--:|--:|--:|",
     ]
     for name in samples.processes:
-        cells = [name, f"{samples.growth(name) / MIB:+.2f}"]
+        cells = [name, f"{samples.growth(name) / MIB:+.2f}", ""]
+        if "blocks" in samples.taken[0][2][name]:
+            cells[-1] = f"{samples.growth(name, 'blocks'):+,.0f}"
         for what in ("descriptors", "threads", "goroutines"):
-            known = what in samples.counted(name)
-            cells.append("{}, {}".format(*samples.most(name, what)) if known else "")
+            if what in samples.counted(name):
+                cells.append(f"{samples.growth(name, what):+.1f} ({samples.most(name, what)})")
+            else:
+                cells.append("")
         lines.append("| " + " | ".join(cells) + " |")
     lines += ["", "Nothing was wrong and nothing grew." if not wrong else "**WRONG**:", ""]
     return "\n".join(lines + [f"- {line}" for line in wrong])
@@ -285,6 +295,11 @@ def main():
     parser.add_argument("--every", type=float, default=10, help="seconds from sample to sample")
     parser.add_argument("--growth", type=float, default=4, help="MiB that a client may grow by")
     parser.add_argument("--server-growth", type=float, default=16, help="MiB, of the server")
+    parser.add_argument("--blocks", type=int, default=20_000, help="of Python, that a client may")
+    # A connection or thread more is chance, one for each so many calls is not.
+    parser.add_argument(
+        "--counted", type=float, default=2, help="of descriptors, threads, goroutines"
+    )
     parser.add_argument("--save", help="the file to write the page to, besides standard output")
     arguments = parser.parse_args()
     text, wrong = soak(arguments)

@@ -45,6 +45,7 @@ SUBKEYS = ("forecast", "unprocessed")
 KEPT = 40  # nodes of a thread that are there at the same time
 MANY = 10  # ids of a call on many
 LIFE = 60.0  # seconds until a thread ends and another takes its place
+NAP = 0.05  # seconds that the watchdog sleeps at a time
 
 # The kinds of calls and how often, in a hundred.
 CALLS = (
@@ -69,16 +70,21 @@ class Told:
 
     def __init__(self):
         self._lock = threading.Lock()
-        self._facts = {"calls": 0, "values": 0, "errors": {}, "kinds": {}, "longest": 0.0}
+        self._facts = {"calls": 0, "values": 0, "errors": {}, "kinds": {}}
+        self._facts.update(longest=0.0, overslept=0.0)
 
-    def call(self, kind, seconds, values, error):
-        """Note a call, and how many values it checked."""
+    def longest(self, what, seconds):
+        """Note how long something took, of which the longest is told."""
+        with self._lock:
+            self._facts[what] = max(self._facts[what], seconds)
+
+    def call(self, kind, values, error):
+        """Note what a thread did, and how many values it checked."""
         with self._lock:
             facts = self._facts
             facts["calls"] += 1
             facts["values"] += values
             facts["kinds"][kind] = facts["kinds"].get(kind, 0) + 1
-            facts["longest"] = max(facts["longest"], seconds)
             if error:
                 facts["errors"][error] = facts["errors"].get(error, 0) + 1
 
@@ -87,6 +93,33 @@ class Told:
         with self._lock:
             facts = dict(self._facts, blocks=sys.getallocatedblocks())
             print(json.dumps(facts), flush=True)
+
+
+class Timed:
+    """A backend each of whose calls is timed: what a thread does at a time may be two of them."""
+
+    def __init__(self, storage, told):
+        self._storage, self._told = storage, told
+
+    def __getattr__(self, name):
+        function = getattr(self._storage, name)
+
+        def timed(*arguments, **others):
+            began = time.monotonic()
+            try:
+                return function(*arguments, **others)
+            finally:
+                self._told.longest("longest", time.monotonic() - began)
+
+        return timed
+
+
+def watch(told, stop):
+    """Tell how late this process gets its turn: a call may be late by as much through no fault."""
+    while not stop.is_set():
+        began = time.monotonic()
+        time.sleep(NAP)
+        told.longest("overslept", time.monotonic() - began - NAP)
 
 
 class Owner:
@@ -104,7 +137,7 @@ class Owner:
 
     def run(self, until, stop):
         """Use a backend of this thread's until then, or until the event is set."""
-        storage = TablestoreNodeStorage(**self._options)
+        storage = Timed(TablestoreNodeStorage(**self._options), self._told)
         while time.monotonic() < until and not stop.is_set():
             began = time.monotonic()
             self._call(storage, self._kind())
@@ -124,13 +157,12 @@ class Owner:
         return self._random.choice(CALLS)
 
     def _call(self, storage, kind):
-        began = time.monotonic()
         values, error = 0, None
         try:
             values = getattr(self, "_" + kind.replace(" ", "_"))(storage)
         except TablestoreError as raised:
             error = type(raised).__name__
-        self._told.call(kind, time.monotonic() - began, values, error)
+        self._told.call(kind, values, error)
 
     def _event(self):
         """Give data that were never written before."""
@@ -262,7 +294,9 @@ def main():
         threading.Thread(target=follow, args=(owner, LIFE * (number + 1) / arguments.threads))
         for number, owner in enumerate(owners)
     ]
-    for thread in [*followers, threading.Thread(target=read, daemon=True)]:
+    listening = threading.Thread(target=read, daemon=True)
+    watching = threading.Thread(target=watch, args=(told, stop), daemon=True)
+    for thread in [*followers, listening, watching]:
         thread.start()
     while not stop.wait(1):
         told.print()

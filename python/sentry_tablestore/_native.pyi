@@ -129,5 +129,8 @@ def memfd() -> int:
 def is_forked() -> bool:
     """Whether this is a child of the process that loaded this copy, which then must not be used."""
 
+def limit_heap(size: int) -> None:
+    """Keep what the engine's runtime has at about so many bytes, for up to half of its time."""
+
 def outstanding() -> int:
     """Give the number of calls that are under way or whose results have not been given back."""

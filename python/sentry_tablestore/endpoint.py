@@ -8,7 +8,12 @@ from urllib.parse import urlsplit
 from .errors import TablestoreOptionsError
 
 _EXAMPLE = "such as https://INSTANCE.cn-hangzhou.ots.aliyuncs.com"
-_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\.?\Z|[0-9A-Fa-f:.]+\Z")
+# Labels of at most 63 characters, by RFC 1035: what looks names up raises no OSError for others. Or
+# an address of IPv6.
+_HOST = re.compile(
+    r"(?=[A-Za-z0-9])(?:[A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{0,62}[A-Za-z0-9]\.?\Z"
+    r"|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*\Z"
+)
 
 
 def check_endpoint(given: Any) -> str:

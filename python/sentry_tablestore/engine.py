@@ -28,6 +28,14 @@ def version() -> str:
     return str(loader.process().native.version())
 
 
+def limit_heap(size: int) -> None:
+    """Keep what the engine of this process has at about so many bytes, for up to half of its time.
+
+    :raises TablestoreLoadError: where it does not load.
+    """
+    loader.process().native.limit_heap(size)
+
+
 class Client:
     """The engine's client for one set of options, shared by all threads of a process and all stores
     with the same.
@@ -101,9 +109,10 @@ class Client:
             handle = self._open(process)
         if self._rotation is None:
             return self._send(process.native, function, handle, arguments)
+        end = _now() + self._patience
         used = self._authorise(self._rotation, process.native, handle)
         failed, result, counts = self._send(process.native, function, handle, arguments)
-        if failed and _is_refusal(result) and self._rotation.renew(used, self._patience):
+        if failed and _is_refusal(result) and self._rotation.renew(used, max(0.0, end - _now())):
             self._rotation.hand_to(process.native, handle)
             failed, result, more = self._send(process.native, function, handle, arguments)
             counts = [a + b for a, b in zip(counts, more)]

@@ -21,7 +21,7 @@
     │   └── TablestoreConnectionError     it could not be reached; ConnectionError
     ├── TablestoreCertificateError        the server's certificate is refused; ConnectionError
     ├── TablestoreTimeoutError            no answer in time; DeadlineExceeded, TimeoutError
-    ├── TablestorePartialError            rows of a batch failed for different reasons
+    ├── TablestorePartialError            rows of a batch failed for reasons not all temporary
     ├── TablestoreServiceError            any other code of the service
     ├── TablestoreClosedError             the client was closed during the call
     ├── TablestoreLoadError               the engine could not be loaded; ImportError
@@ -31,7 +31,8 @@ After the semicolon: what it is an instance of as well.
 
 `ServiceUnavailable` and `DeadlineExceeded` are those of `google.api_core.exceptions`, where that
 package can be imported: they are what Sentry retries on. What is temporary has been retried by the
-engine until the deadline before it is raised.
+engine until the deadline before it is raised. A batch whose rows failed for different temporary
+reasons is a TablestoreUnavailableError with `failures`.
 
 No text of an exception holds a credential or a value. An argument of a wrong type is a TypeError as
 everywhere.
@@ -258,7 +259,10 @@ class TablestoreTimeoutError(TablestoreError, _DeadlineExceeded, TimeoutError):
 
 
 class TablestorePartialError(TablestoreError):
-    """Rows of a batch failed for different reasons: see `failures`. The others were done."""
+    """Rows of a batch failed for different reasons, not all of which are temporary: see `failures`.
+
+    The others were done.
+    """
 
     kind = "partial"
     advice = "The nodes that are not among the failures were done; the call may be repeated."

@@ -52,6 +52,10 @@ class Observers:
         """Tell this one too from now on."""
         self._callbacks += (callback,)
 
+    def remove(self, callback: Optional[Callback]) -> None:
+        """Tell this one no more."""
+        self._callbacks = tuple(c for c in self._callbacks if c is not callback)
+
     def tell(
         self, operation: str, seconds: float, counts: Sequence[int], error: Optional[str]
     ) -> None:

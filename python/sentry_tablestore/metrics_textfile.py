@@ -149,12 +149,15 @@ class Textfile:
     def _turn(self, patience: float) -> Iterator[bool]:
         """Hold the lock of the file in the block, or tell that another process does."""
         folder, name = os.path.split(self.path)
+        # For reading, as no more is needed: it is the file of whoever came first, perhaps root's.
         lock = os.open(
             os.path.join(folder, "." + name + ".lock"),
-            os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW,
-            0o666,
+            os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW,
+            0o644,
         )
         try:
+            with contextlib.suppress(PermissionError):  # another user's, who has done it
+                os.fchmod(lock, 0o644)  # whatever the umask
             until = time.monotonic() + patience
             held = _locked(lock)
             while not held and time.monotonic() < until:

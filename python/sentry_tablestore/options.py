@@ -105,6 +105,7 @@ class Options:
     """Checked options of one store. They do not change.
 
     :ivar rotation: The credentials of `credentials_provider`; None without one.
+    :ivar places: Where access_key_id, access_key_secret and sts_token come from, in words.
     :ivar metrics: What the option of that name is told by; None without one.
     :raises TablestoreOptionsError: naming the first option that is missing, unknown or wrong.
     """
@@ -116,6 +117,7 @@ class Options:
         self.table = _matching("table", given.get("table"), DEFAULT_TABLE, _TABLE_NAME, _TABLE_RULE)
         self.rotation = _rotation(given)
         self._key_id, self._key_secret, self._token = _credentials(given, self.rotation)
+        self.places = _places(given, self.rotation)
         self.region = _matching("region", given.get("region"), "", _REGION, _REGION_RULE)
         self.default_ttl = _default_ttl(given.get("default_ttl"))
         self.automatic_expiry = _boolean("automatic_expiry", given.get("automatic_expiry"))
@@ -277,6 +279,22 @@ def _credentials(
     if given.get("sts_token") or from_environment:
         token = _credential("sts_token", given.get("sts_token"), TOKEN_VARIABLE)
     return found["access_key_id"], found["access_key_secret"], token
+
+
+def _places(given: Mapping[str, Any], rotation: Optional[Rotation]) -> Dict[str, str]:
+    places = {}
+    for name, option, variable in (
+        ("access_key_id", "access_key_id", KEY_ID_VARIABLE),
+        ("access_key_secret", "access_key_secret", KEY_SECRET_VARIABLE),
+        ("sts_token", "access_key_id", TOKEN_VARIABLE),  # from where the id is
+    ):
+        if rotation is not None:
+            places[name] = f"the {name} that credentials_provider {rotation.name} gives"
+        elif given.get(option):
+            places[name] = f"the option {name}"
+        else:
+            places[name] = f"{variable} in the environment"
+    return places
 
 
 def _credential(name: str, given: Any, variable: str) -> Secret:

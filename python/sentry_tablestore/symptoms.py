@@ -4,7 +4,7 @@ Each call that fails raises; these are for whoever reads the log of the whole pr
 """
 
 import time
-from typing import Callable, Dict, Sequence, Type
+from typing import Callable, Dict, Sequence
 
 from . import errors
 from .attention import Attention, attention
@@ -20,16 +20,19 @@ _THROTTLED = 2  # its place in `metrics.COUNTS`
 # The service's text when the date of a request is too far from its own clock.
 _CLOCK = "Mismatch between system time and x-ots-date"
 
-_MEANING: Dict[Type[errors.TablestoreError], str] = {
+_MEANING: Dict[type, str] = {
     errors.TablestoreAuthenticationError: "Calls fail because the access key is refused",
     errors.TablestorePermissionError: "Calls fail because the access key may not do them",
     errors.TablestoreTableMissingError: "Calls fail because the table does not exist",
     errors.TablestoreTableMismatchError: "Calls fail because the table has another shape",
+    errors.TablestoreTableNotReadyError: "Calls fail because the table is not ready yet",
+    errors.TablestoreUnavailableError: "Calls fail because the service keeps failing",
     errors.TablestoreThrottledError: "Calls fail because the service keeps throttling them",
     errors.TablestoreConnectionError: "Calls fail because the service cannot be reached",
     errors.TablestoreCertificateError: "Calls fail because the server's certificate is refused",
     errors.TablestoreTimeoutError: "Calls run into their deadline",
     errors.TablestoreCorruptAnswerError: "Calls fail because answers are altered on their way",
+    errors.TablestorePartialError: "Calls fail for some of their nodes",
 }
 
 
@@ -49,7 +52,7 @@ class Symptoms:
         if _CLOCK in error.message:
             meaning = "Calls fail because this machine's clock is wrong"
         else:
-            meaning = _MEANING.get(type(error), "")
+            meaning = next((_MEANING[cls] for cls in type(error).__mro__ if cls in _MEANING), "")
         if meaning:
             # The table and the request id are in the error's text.
             self._told.warn(meaning, f"{meaning}. {error}")

@@ -53,6 +53,9 @@ func DecodeRow(buf []byte, row *Row) error {
 
 // Decoder reads the rows of a buffer one by one. Checksums are verified.
 type Decoder struct {
+	// MaxCells is how many cells the primary key and the attributes of a row may have, each; 0 for any number.
+	MaxCells int
+
 	r reader
 }
 
@@ -85,13 +88,13 @@ func (d *Decoder) Next(row *Row) error {
 	var err error
 	tag, ok := r.byte()
 	if ok && tag == tagPrimaryKey {
-		if row.PrimaryKey, crc, err = r.cells(row.PrimaryKey, crc); err != nil {
+		if row.PrimaryKey, crc, err = r.cells(row.PrimaryKey, crc, d.MaxCells); err != nil {
 			return err
 		}
 		tag, ok = r.byte()
 	}
 	if ok && tag == tagAttributes {
-		if row.Attributes, crc, err = r.cells(row.Attributes, crc); err != nil {
+		if row.Attributes, crc, err = r.cells(row.Attributes, crc, d.MaxCells); err != nil {
 			return err
 		}
 		tag, ok = r.byte()
@@ -199,8 +202,11 @@ func (r *reader) bytes(n uint32) ([]byte, bool) {
 	return r.buf[start:r.pos:r.pos], true
 }
 
-func (r *reader) cells(dst []Cell, rowCRC byte) ([]Cell, byte, error) {
+func (r *reader) cells(dst []Cell, rowCRC byte, most int) ([]Cell, byte, error) {
 	for r.peek() == tagCell {
+		if most > 0 && len(dst) == most {
+			return dst, 0, malformed("more than %d cells", most)
+		}
 		dst = append(dst, Cell{})
 		c := &dst[len(dst)-1]
 		if err := r.cell(c); err != nil {

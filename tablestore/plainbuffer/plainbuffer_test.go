@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"testing"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -263,7 +264,9 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, buf []byte) {
-		rows, err := Decode(buf)
+		var rows []Row
+		var err error
+		withinBound(t, buf, func() { rows, err = Decode(buf) })
 		if err != nil {
 			return
 		}
@@ -288,16 +291,30 @@ func FuzzDecodeUnverified(f *testing.F) {
 		buf, _ := hex.DecodeString(v.hex)
 		f.Add(buf[5:])
 	}
-	f.Fuzz(func(_ *testing.T, buf []byte) {
-		for rest := buf; len(rest) > 0; {
-			var c Cell
-			var err error
-			if rest, err = DecodeCell(rest, &c); err != nil {
-				break
+	f.Fuzz(func(t *testing.T, buf []byte) {
+		withinBound(t, buf, func() {
+			for rest := buf; len(rest) > 0; {
+				var c Cell
+				var err error
+				if rest, err = DecodeCell(rest, &c); err != nil {
+					break
+				}
 			}
-		}
-		_, _ = DecodeValue(buf)
+			_, _ = DecodeValue(buf)
+		})
 	})
+}
+
+// withinBound fails the test when decode takes much more memory than what it decodes.
+func withinBound(t *testing.T, buf []byte, decode func()) {
+	t.Helper()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	decode()
+	runtime.ReadMemStats(&after)
+	if took := after.TotalAlloc - before.TotalAlloc; took > 256*uint64(len(buf))+1<<20 {
+		t.Errorf("%d bytes were allocated for %d", took, len(buf))
+	}
 }
 
 func BenchmarkCRC8(b *testing.B) {

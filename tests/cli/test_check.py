@@ -8,12 +8,15 @@ import signal
 import socket
 import subprocess
 import sys
+import types
 import uuid
 from datetime import timedelta
 
 import local_server
 import pytest
 import tls_front
+from sentry_tablestore.credentials import provider as provider_module
+from sentry_tablestore.credentials import rotation
 from sentry_tablestore.kvstore.tablestore import TablestoreKVStorage
 
 DAY = timedelta(days=1)
@@ -110,6 +113,23 @@ def test_no_such_name(check):
     assert found.failed == ["name"]
     assert "nowhere.invalid cannot be resolved" in found["name"]["message"]
     assert set(OPERATIONS) < set(found.names("skipped"))
+
+
+@pytest.mark.parametrize("host", ["nohost..example", 64 * "a" + ".example"])
+def test_an_impossible_name(check, host):
+    found = check(end_point=f"http://{host}")
+    assert found.failed == ["options"]
+    assert "end_point has no valid host" in found["options"]["message"]
+
+
+def test_a_name_that_python_cannot_encode(check, monkeypatch):
+    def resolve(host, *arguments, **others):
+        raise UnicodeError("label empty or too long")
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    found = check(end_point="http://nowhere.invalid")
+    assert found.failed == ["name"]
+    assert "label empty or too long" in found["name"]["message"]
 
 
 def test_a_port_where_nobody_listens(check):
@@ -261,6 +281,75 @@ def test_wrong_credentials(check, option, advice):
     assert found.failed == ["credentials"]
     assert advice in found["credentials"]["advice"]
     assert set(OPERATIONS) < set(found.names("skipped"))
+
+
+@pytest.mark.parametrize(
+    ("variable", "advice"),
+    [
+        ("ALIBABA_CLOUD_ACCESS_KEY_ID", "Correct ALIBABA_CLOUD_ACCESS_KEY_ID in the environment"),
+        (
+            "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
+            "Correct ALIBABA_CLOUD_ACCESS_KEY_SECRET in the environment, or the option region.",
+        ),
+    ],
+)
+def test_wrong_credentials_of_the_environment(check, monkeypatch, variable, advice):
+    monkeypatch.setenv("ALIBABA_CLOUD_ACCESS_KEY_ID", local_server.KEY_ID)
+    monkeypatch.setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", local_server.KEY_SECRET)
+    monkeypatch.setenv(variable, "wrong")
+    found = check(access_key_id=None, access_key_secret=None)
+    assert found.failed == ["credentials"]
+    assert advice in found["credentials"]["advice"]
+
+
+@pytest.fixture
+def check_provided(check, monkeypatch):
+    """Run the check with credentials from a provider that is called so."""
+
+    def run(provider):
+        module = types.ModuleType("vault")
+        module.key = provider
+        monkeypatch.setitem(sys.modules, "vault", module)
+        # The answer of an earlier one is kept by its name.
+        monkeypatch.setattr(rotation, "_rotations", {})
+        monkeypatch.setattr(provider_module, "_loaded", {})
+        return check(access_key_id=None, access_key_secret=None, credentials_provider="vault.key")
+
+    return run
+
+
+def test_a_provider_without_credentials(check_provided):
+    def key():
+        raise RuntimeError("vault is sealed")
+
+    found = check_provided(key)
+    assert found.failed == ["credentials"]
+    told = found["credentials"]
+    assert "credentials_provider vault.key: RuntimeError: vault is sealed" in told["message"]
+    assert told["advice"] == "Nothing was sent: mend the provider, or name another in that option."
+    assert found["table"]["message"] == "there are no credentials"
+
+
+@pytest.mark.parametrize(
+    ("key", "advice"),
+    [
+        (
+            ("wrong", local_server.KEY_SECRET),
+            "Correct the access_key_id that credentials_provider vault.key gives; a temporary key "
+            "also needs the sts_token that credentials_provider vault.key gives.",
+        ),
+        (
+            (local_server.KEY_ID, "tests-only-wrong-secret"),
+            "Correct the access_key_secret that credentials_provider vault.key gives, or the "
+            "option region.",
+        ),
+    ],
+)
+def test_wrong_credentials_of_a_provider(check_provided, key, advice):
+    found = check_provided(lambda: key)
+    assert found.failed == ["credentials"]
+    assert found["credentials"]["advice"] == advice
+    assert found["table"]["message"] == "the service does not take the credentials"
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

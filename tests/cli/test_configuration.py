@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import types
 from datetime import timedelta
 
 import local_server
@@ -58,6 +59,62 @@ def test_arguments_win_over_the_environment_and_that_over_the_file(
     assert "'of_the_environment'" in wrong.stderr
     right = bare("--options", path, "get", "x", "--table", table)
     assert right.stderr == f"Error: there is no node 'x' in table '{table}'\n"
+
+
+PROVIDER = "test_configuration_keys.given"
+
+
+@pytest.fixture
+def provider(monkeypatch):
+    """A provider of the server's key that commands can import, and that counts its calls."""
+    module = types.ModuleType(PROVIDER.split(".")[0])
+    module.calls = []
+
+    def given():
+        module.calls.append(1)
+        return local_server.KEY_ID, local_server.KEY_SECRET
+
+    module.given = given
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    return module
+
+
+def test_a_key_of_the_environment_replaces_a_provider_and_its_own_token(
+    bare, options_file, provider, monkeypatch
+):
+    monkeypatch.setenv("SENTRY_TABLESTORE_ACCESS_KEY_ID", local_server.KEY_ID)
+    monkeypatch.setenv("SENTRY_TABLESTORE_ACCESS_KEY_SECRET", local_server.KEY_SECRET)
+    provided = options_file(
+        access_key_id=None, access_key_secret=None, credentials_provider=PROVIDER
+    )
+    assert "there is no node 'x'" in bare("--options", provided, "get", "x").stderr
+    assert provider.calls == []
+    temporary = options_file(access_key_id="another", sts_token="tests-only-token")
+    configuration = Configuration()
+    configuration.arguments["options"] = temporary
+    engines = json.loads(configuration.store().options.to_engine(False).reveal())
+    assert engines["sts_token"] == ""
+
+
+def test_half_a_key_of_the_environment_replaces_nothing_of_another(bare, options_file, monkeypatch):
+    """The secret of one key never goes with the id of another."""
+    monkeypatch.setenv("SENTRY_TABLESTORE_ACCESS_KEY_ID", local_server.KEY_ID)
+    done = bare("--options", options_file(access_key_id="another"), "get", "x")
+    assert "missing option access_key_secret" in done.stderr
+
+
+def test_a_provider_of_the_environment_replaces_a_key(bare, options_file, provider, monkeypatch):
+    monkeypatch.setenv("SENTRY_TABLESTORE_CREDENTIALS_PROVIDER", PROVIDER)
+    path = options_file(access_key_id="wrong", access_key_secret="wrong", sts_token="wrong")
+    assert "there is no node 'x'" in bare("--options", path, "get", "x").stderr
+    assert provider.calls == [1]
+
+
+def test_a_key_and_a_provider_of_the_environment_are_refused(bare, options_file, monkeypatch):
+    monkeypatch.setenv("SENTRY_TABLESTORE_CREDENTIALS_PROVIDER", "ecs_ram_role")
+    monkeypatch.setenv("SENTRY_TABLESTORE_ACCESS_KEY_ID", local_server.KEY_ID)
+    done = bare("--options", options_file(), "get", "x")
+    assert "access_key_id and credentials_provider are both given" in done.stderr
 
 
 def test_every_type_of_option_in_the_environment():
@@ -162,6 +219,17 @@ def test_no_secret_is_shown(bare, options_file):
     assert done.status == 1
     assert "Signature mismatch" in done.stderr
     assert secret not in done.stderr
+
+
+def test_metrics_are_not_told_of_commands_but_looked_at(bare, options_file, tmp_path):
+    """A file of Sentry's sums is that of Sentry's user, and a command's calls are not Sentry's."""
+    path = tmp_path / "a.prom"
+    done = bare("--options", options_file(metrics=f"textfile:{path}"), "get", "x")
+    assert "there is no node 'x'" in done.stderr
+    assert [name for name in os.listdir(str(tmp_path)) if "prom" in name] == []
+    done = bare("--options", options_file(metrics="not.there"), "check")
+    assert done.status == 1
+    assert "FAIL  options         metrics 'not.there' cannot be imported" in done.stdout
 
 
 def test_verbose_tells_of_requests(options_file):

@@ -268,3 +268,24 @@ def test_a_failing_write_fails_the_import_which_can_be_repeated(
     assert "OTSNoPermissionAccess" in done.stderr
     assert run("import", file, "--table", other.table_name).status == 0
     assert content(other) == NODES
+
+
+def test_an_import_waits_while_it_is_asked_to_slow_down(
+    run, server, full, make_table, tmp_path, monkeypatch
+):
+    file = tmp_path / "nodes.jsonl"
+    assert run("export", file, "--table", full.table_name).status == 0
+    other = make_table()
+    pauses = []
+
+    def sleep(seconds):
+        pauses.append(seconds)
+        if len(pauses) == 2:
+            server.heal()
+
+    monkeypatch.setattr("sentry_tablestore.migration.export.time.sleep", sleep)
+    with server.failing({"operation": "BatchWriteRow", "code": "OTSServerBusy", "count": -1}):
+        done = run("import", file, "--table", other.table_name, "--timeout", "0.2")
+    assert done.status == 0, done.stderr
+    assert pauses == [1, 2]
+    assert content(other) == NODES

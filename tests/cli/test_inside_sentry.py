@@ -8,7 +8,10 @@ import os
 import sys
 import types
 
+import click
 import pytest
+from sentry_tablestore.cli import sentry_settings
+from sentry_tablestore.cli.configuration import Configuration
 from sentry_tablestore.kvstore.tablestore import TablestoreKVStorage
 
 
@@ -17,9 +20,14 @@ class Backend:
 
     store_class = TablestoreKVStorage
     asked = None  # a list, for each test a new one
+    invalid = None  # what it raises when it is asked whether it is valid
 
     def __init__(self, table, instance=None, **options):
-        self.store = TablestoreKVStorage(instance, table, options)
+        self.store = self.store_class(instance=instance, table_name=table, client_options=options)
+
+    def validate(self):
+        if self.invalid is not None:
+            raise self.invalid
 
     def delete_multi(self, ids):
         self.asked.append(("delete_multi", ids))
@@ -39,6 +47,7 @@ def settings(monkeypatch, server, table):
     settings = types.SimpleNamespace(
         SENTRY_NODESTORE="test_inside_sentry.Backend",
         SENTRY_NODESTORE_OPTIONS=server.client_options(table=table),
+        DATABASES={},
         configured=[],
     )
 
@@ -68,6 +77,7 @@ def settings(monkeypatch, server, table):
     # Set by the command, and taken back by this.
     monkeypatch.setenv("SENTRY_SKIP_BACKEND_VALIDATION", "1")
     monkeypatch.setattr(Backend, "asked", [])
+    monkeypatch.setattr(Backend, "store_class", TablestoreKVStorage)  # as it is in a new process
     return settings
 
 
@@ -91,9 +101,62 @@ def test_arguments_and_environment_go_over_the_settings(bare, settings, monkeypa
     assert "'by_environment'" in bare("get", "x").stderr
 
 
+def test_a_key_of_the_environment_replaces_the_provider_of_the_settings(
+    bare, settings, server, monkeypatch
+):
+    options = server.client_options()
+    settings.SENTRY_NODESTORE_OPTIONS.update(
+        access_key_id=None, access_key_secret=None, credentials_provider=lambda: 1 / 0
+    )
+    assert "ZeroDivisionError" in bare("get", "x").stderr
+    for name in ("access_key_id", "access_key_secret"):
+        monkeypatch.setenv("SENTRY_TABLESTORE_" + name.upper(), options[name])
+    assert "there is no node 'x'" in bare("get", "x").stderr
+
+
 def test_a_file_stands_in_for_the_settings(bare, settings, options_file):
     bare("--options", options_file(), "get", "x")
     assert settings.configured == []
+
+
+def test_the_metrics_of_the_settings_are_not_told_of_commands(
+    bare, settings, store, new_id, tmp_path
+):
+    path = tmp_path / "a.prom"
+    settings.SENTRY_NODESTORE_OPTIONS["metrics"] = f"textfile:{path}"
+    key = new_id()
+    store.set(key, b"{}")
+    assert bare("get", key).stdout == "{}\n"
+    assert bare("delete", key).status == 0
+    assert not path.exists()
+
+
+def test_the_metrics_of_the_settings_are_not_told_of_a_migration(bare, settings):
+    settings.SENTRY_NODESTORE_OPTIONS["metrics"] = print
+    taken = sentry_settings._of_this_process(Configuration(), wants_store=True)
+    assert TablestoreKVStorage(**taken.store).options.metrics is None
+
+
+@pytest.mark.parametrize(
+    ("invalid", "said"),
+    [
+        (click.ClickException("read_through: the backend 'no.such' cannot"), "'no.such' cannot"),
+        (OSError("no folder"), "test_inside_sentry.Backend is not valid: OSError: no folder"),
+    ],
+)
+def test_check_finds_what_every_sentry_command_would_end_with(
+    bare, settings, monkeypatch, invalid, said
+):
+    monkeypatch.setattr(Backend, "invalid", invalid)
+    done = bare("check")
+    assert done.status == 1
+    first = done.stdout.splitlines()[0]
+    assert first.startswith("FAIL  options ")
+    assert said in first
+    # It goes on: the table may have faults of its own.
+    assert "ok    PutRow" in done.stdout
+    monkeypatch.setattr(Backend, "invalid", None)
+    assert "All is well." in bare("check").stdout
 
 
 def test_delete_goes_through_the_backend_and_so_through_its_cache(bare, settings, store, new_id):

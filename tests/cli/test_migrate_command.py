@@ -15,6 +15,7 @@ from sentry_tablestore.kvstore.imported import ImportedNode
 PYTHON = os.path.join(os.path.dirname(__file__), os.pardir, os.pardir, "python")
 NOW = int(time.time() * 1000) - 60_000
 ROWS = 3000
+DAY = 86_400_000
 
 
 @pytest.fixture
@@ -74,6 +75,79 @@ def test_ctrl_c_ends_within_a_second_and_the_next_run_goes_on(server, tables, tm
     assert _rows(report) == ROWS
     assert f"{moved:,} of them by earlier runs" in report
     assert len(list(target.get_many([f"{n:032x}" for n in range(ROWS)]))) == ROWS
+
+
+def test_rows_skipped_as_expired_are_not_forgotten_when_default_ttl_is_longer_later(
+    server, tables, tmp_path, bare
+):
+    source, target = tables
+    source.import_many([ImportedNode("old", b"{}", NOW - 20 * DAY)])
+
+    def migrate(ttl, *arguments):
+        options = tmp_path / "options.json"
+        told = server.client_options(table=target.table_name, default_ttl=ttl)
+        options.write_text(json.dumps(told))
+        return bare(
+            "--options", options, "migrate", "--checkpoint", tmp_path / "checkpoint",
+            "--source", "sentry_tablestore.nodestore.backend.TablestoreNodeStorage",
+            "--source-options", json.dumps(server.client_options(table=source.table_name)),
+            *arguments
+        )  # fmt: skip
+
+    done = migrate("7d")
+    assert done.status == 0, done.stderr
+    assert "1  expired" in done.stdout
+    done = migrate("90d")
+    assert done.status == 1
+    assert "default_ttl is '90 days, 0:00:00', and '7 days, 0:00:00' there" in done.stderr
+    assert "--restart" in done.stderr
+    assert migrate("90d", "--restart").status == 0
+    assert target.get("old") == b"{}"
+
+
+class Damaged:
+    """A nodestore that has one node and fails to read all others."""
+
+    def _get_bytes(self, id):
+        if id != "good":
+            raise OSError("this object is\ndamaged")
+        return b"{}"
+
+    def _get_bytes_multi(self, ids):
+        return {id: self._get_bytes(id) for id in ids}
+
+
+def test_the_first_ids_that_failed_are_shown_and_all_are_in_a_file(
+    tables, run, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("sentry_tablestore.migration.sources.node_storage.time.sleep", len)
+    monkeypatch.setattr("sentry_tablestore.migration.sources.node_storage._ATTEMPTS", 1)
+    target = tables[1]
+    listed = tmp_path / "ids"
+    listed.write_text("good\n" + "".join(f"bad{n:03}\n" for n in range(30)))
+
+    def migrate(*arguments):
+        return run(
+            "migrate", "--table", target.table_name, "--checkpoint", tmp_path / "checkpoint",
+            "--source", f"{__name__}.Damaged", "--ids", listed, *arguments
+        )  # fmt: skip
+
+    done = migrate()
+    assert done.status == 1
+    failed = tmp_path / "checkpoint.failed"
+    assert f"The ids that failed, with their reasons, are in {failed}." in done.stdout
+    assert len(failed.read_text().splitlines()) == 30
+    shown = [line for line in done.stderr.splitlines() if line.startswith("unreadable ")]
+    assert len(shown) == 20
+    assert all(line.endswith("': OSError: this object is damaged") for line in shown)
+    assert done.stderr.splitlines()[-1] == "… and 10 more"
+
+    # A container may have no folder that can be written.
+    done = migrate("--failed", tmp_path / "missing" / "failed")
+    assert done.status == 1
+    assert "30  unreadable" in done.stdout
+    assert "failed cannot be written: [Errno 2] No such file or directory" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def _rows(report):

@@ -93,6 +93,26 @@ def test_put_takes_json_only(run, store, key, text):
     assert store.get(key) is None
 
 
+DEEP = "[" * 100000 + "]" * 100000
+
+
+def test_json_that_is_nested_too_deeply(run, store, key):
+    done = run("put", key, input=DEEP)
+    assert (done.status, store.get(key)) == (1, None)
+    assert "nested too deeply" in done.stderr
+    assert run("put", key, "--raw", input=DEEP).status == 0
+    for more in ([], ["--json"]):
+        done = run("get", key, *more)
+        assert (done.status, done.stdout) == (1, "")
+        assert f"node '{key}' holds JSON that is nested too deeply" in done.stderr
+    assert run("get", key, "--raw").stdout == DEEP
+    # One level after the other, until Python can read no more.
+    for deep in range(900, 1000):
+        store.set(key, b"[" * deep + b"]" * deep)
+        done = run("get", key, "--json")
+        assert done.status == 0 or "nested too deeply" in done.stderr
+
+
 def test_put_raw(run, store, key):
     value = b"\x80\x00\nanything"
     assert run("put", key, "--raw", input=value).status == 0

@@ -3,11 +3,16 @@
 import hashlib
 import json
 import math
+import os
+import pty
 import random
+import re
+import subprocess
 import sys
 import time
 import uuid
 
+import local_server
 import pytest
 from sentry_tablestore.cli.survey import count_all, kind_of, sample
 from sentry_tablestore.kvstore.imported import ImportedNode
@@ -81,6 +86,30 @@ def test_it_counts_by_kind_day_and_compression(nodes, stats, make_store):
     assert found["undecodable"] == {"nodes_read": 0, "first": []}
     assert found["oldest"].startswith(days[0])
     assert found["newest"].startswith(days[2])
+
+
+def test_the_age_of_each_kind(nodes, stats):
+    store = nodes()
+    day = 1_790_000_000_000 // DAY * DAY  # 2026-09-21
+    store.import_many(
+        [
+            ImportedNode(md5(1), b"{}", day),
+            ImportedNode(md5(2), b"{}", day + 2 * DAY),
+            ImportedNode(md5(3), b"{}", day + DAY),
+            ImportedNode("i-o:" + md5(1), b"{}", day - DAY + 1000),
+        ]
+    )
+    found = stats(store, "--json").json()
+    assert {name: (one["oldest"], one["newest"]) for name, one in found["kinds"].items()} == {
+        "event": ("2026-09-21T00:00:00Z", "2026-09-23T00:00:00Z"),
+        "i-o:": ("2026-09-20T00:00:01Z", "2026-09-20T00:00:01Z"),
+    }
+    assert (found["oldest"], found["newest"]) == ("2026-09-20T00:00:01Z", "2026-09-23T00:00:00Z")
+    lines = stats(store).stdout.splitlines()
+    (heading,) = (line for line in lines if line.startswith("kind "))
+    assert heading.split()[-2:] == ["oldest", "newest"]
+    ages = {line.split()[0]: line.split()[-2:] for line in lines if "(" in line}
+    assert ages == {"events": ["2026-09-21", "2026-09-23"], "issue": ["2026-09-20", "2026-09-20"]}
 
 
 def test_the_text(nodes, stats):
@@ -170,6 +199,48 @@ def test_the_estimate_is_right_as_often_as_it_says(large):
     assert 0.88 < right / tries <= 1.0
     # Neither too sure nor of no use: about 1.96 / sqrt(400) of the events.
     assert 0.5 < (sum(errors) / len(errors)) / (1.96 / math.sqrt(400)) < 2
+
+
+@pytest.mark.skipif(sys.version_info < (3, 7), reason="click 7 hides it for half a second")
+def test_a_bar_where_stderr_is_a_terminal(large, options_file):
+    """It begins at nothing, moves on and ends full; stdout has the report alone."""
+    screen, terminal = pty.openpty()
+    try:
+        done = subprocess.Popen(
+            [
+                sys.executable,
+                "-c",
+                "from sentry_tablestore.cli.main import main; main()",
+                "--options",
+                options_file(table=large.table_name),
+                "stats",
+                "--json",
+            ],
+            env=dict(os.environ, PYTHONPATH=os.path.join(local_server.REPOSITORY, "python")),
+            stdout=subprocess.PIPE,
+            stderr=terminal,
+        )
+        os.close(terminal)
+        shown = b""
+        while True:
+            try:
+                part = os.read(screen, 4096)
+            except OSError:  # as Linux says that nobody has the other end open
+                break
+            if not part:
+                break
+            shown += part
+        report = done.stdout.read()
+        assert done.wait() == 0
+    finally:
+        os.close(screen)
+    assert json.loads(report.decode("utf-8"))["total"]["nodes"] == 12030
+    percents = [int(found) for found in re.findall(rb"(\d+)%", shown)]
+    assert b"Reading  [" in shown
+    assert percents == sorted(percents)
+    assert percents[0] == 0
+    assert percents[-1] == 100
+    assert len(set(percents)) > 5
 
 
 def test_a_sample_as_text_and_json(large, stats):

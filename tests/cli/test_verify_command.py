@@ -167,3 +167,13 @@ def test_wrong_sources(run):
     done = run("verify", "--source", CLASS, "--source-options", "[]")
     assert done.status == 2
     assert "--source-options must be a JSON object" in done.stderr
+
+
+def test_a_source_without_any_node_is_not_complete(verify, old):
+    old.delete_many([node.id for node in NODES])
+    done = verify()
+    assert done.status == 1
+    assert done.stdout.splitlines()[-1] == (
+        "Nothing was compared: the source has no nodes. Is it the right one?"
+    )
+    assert verify("--json").json()["complete"] is False

@@ -152,6 +152,7 @@ class TestCalls:
             ({"code": "OTSNoPermissionAccess"}, {}, "may not do them"),
             ({"code": "OTSAuthFailed"}, {}, "the access key is refused"),
             ({"code": "OTSNotEnoughCapacityUnit"}, {}, "keeps throttling"),
+            ({"code": "OTSServerUnavailable"}, {}, "the service keeps failing"),
             ({"action": "delay", "delay_ms": 1000}, {}, "run into their deadline"),
             (None, {"table": "not_there"}, "the table does not exist"),
             (None, {"end_point": "http://127.0.0.1:9"}, "cannot be reached"),
@@ -182,6 +183,19 @@ class TestCalls:
         symptoms.failed(errors.TablestoreAuthenticationError(text, code="OTSAuthFailed"))
         (warning,) = warnings()
         assert "clock is wrong" in warning
+
+    def test_a_batch_that_failed_for_several_reasons(self, warnings):
+        symptoms.failed(errors.TablestorePartialError("2 of 150 nodes failed"))
+        (warning,) = warnings()
+        assert warning.startswith("Calls fail for some of their nodes. 2 of 150 nodes failed.")
+
+    def test_an_exception_that_has_no_words_of_its_own_has_those_of_its_base(self, warnings):
+        class Novel(errors.TablestoreThrottledError):
+            pass
+
+        symptoms.failed(Novel("x"))
+        (warning,) = warnings()
+        assert "keeps throttling" in warning
 
     @pytest.mark.parametrize(
         "cls", [errors.TablestoreCorruptRowError, errors.TablestoreClosedError]

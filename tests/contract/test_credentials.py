@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone, tzinfo
 
 import forking
 import pytest
@@ -80,6 +80,39 @@ def key_of(credentials):
     native = Native()
     credentials.give_to(native, 1)
     return native.given[0][1].decode()
+
+
+class Deadline(BaseException):
+    """As that of a task of Sentry's, which a signal raises."""
+
+
+class Raising:
+    """An answer that has a secret and raises when it is asked for the token."""
+
+    access_key_id = "id"
+
+    def __init__(self, failure):
+        self.access_key_secret = SECRET
+        self.failure = failure
+
+    @property
+    def security_token(self):
+        raise self.failure
+
+
+class Listed(dict):
+    """An answer whose keys raise."""
+
+    def get(self, name, default=None):
+        raise KeyError(SECRET)
+
+
+class Zone(tzinfo):
+    def utcoffset(self, moment):
+        raise OSError("no file of zones")
+
+
+HOURS = timedelta(hours=1)
 
 
 class TestAnswers:
@@ -182,6 +215,9 @@ class TestAnswers:
             (("id", SECRET, "", True), "not bool"),
             (("id", SECRET, "", float("nan")), "seconds since 1970"),
             (("id", SECRET, "", [NOON]), "not list"),
+            (Raising(RuntimeError("token " + SECRET)), "cannot be read: RuntimeError"),
+            (Listed(), "cannot be read: KeyError"),
+            (("id", SECRET, "", datetime(2027, 1, 1, tzinfo=Zone())), "cannot be read: OSError"),
         ],
     )
     def test_what_is_none_is_told_without_the_secret(self, answer, told):
@@ -189,6 +225,35 @@ class TestAnswers:
         assert isinstance(problem, str)
         assert told in problem
         assert SECRET not in problem
+
+    @pytest.mark.parametrize(
+        ("expiration", "kept"),
+        [
+            ("9999-12-31T23:59:59-01:00", "at 5138-11-16T09:46:40Z"),
+            (datetime(9999, 12, 31, 23, tzinfo=timezone(-HOURS)), "at 5138-11-16T09:46:40Z"),
+            ("0001-01-01T00:00:00+01:00", "at 1970-01-01T00:00:00Z"),
+            (datetime(1, 1, 1, tzinfo=timezone(HOURS)), "at 1970-01-01T00:00:00Z"),
+        ],
+    )
+    def test_expirations_that_no_datetime_holds(self, expiration, kept):
+        made = of_answer(("id", SECRET, "", expiration))
+        assert repr(made) == f"<Credentials that expire {kept}>"
+
+    @pytest.mark.parametrize("failure", [RuntimeError("sealed"), Deadline()])
+    def test_what_its_answer_raises_shows_no_frame_with_it(self, failure):
+        provider = Provider("a provider", "raising", lambda: Raising(failure))
+        with pytest.raises((TablestoreAuthenticationError, Deadline)) as caught:
+            Rotation(provider, 1).current(1)
+        error = caught.value
+        assert error.__cause__ is error.__context__ is None
+        step = error.__traceback__
+        while step is not None:
+            frame = step.tb_frame
+            if "/credentials/" in frame.f_code.co_filename:
+                held = frame.f_locals.values()
+                assert not any(isinstance(one, Raising) for one in held), frame.f_code.co_name
+                assert SECRET not in repr(list(held)), frame.f_code.co_name
+            step = step.tb_next
 
 
 class TestWhenItIsAsked:

@@ -130,6 +130,51 @@ def test_a_fork_in_a_signal_handler_while_a_call_waits(server, used):
     uses(*used)
 
 
+class HandlerError(BaseException):
+    """What a signal handler raises."""
+
+
+@pytest.mark.parametrize("operation", ["get", "get_many"])  # the caller's thread waits, or Go does
+@pytest.mark.parametrize("raises", [False, True], ids=["returns", "raises"])
+def test_a_child_forked_in_a_signal_handler_that_goes_on_with_the_call(
+    server, used, operation, raises
+):
+    """The call belongs to the parent, and so does the answer that comes on the connection."""
+    store, key = used
+    parent, children = os.getpid(), []
+    reader, writer = os.pipe()
+
+    def fork(number, frame):
+        child = os.fork()
+        if child:
+            children.append(child)
+        elif raises:
+            raise HandlerError
+
+    def ends():
+        with pytest.raises(HandlerError if raises else RuntimeError):
+            raise ended
+        return uses(store, key)
+
+    ended = AssertionError("the child took its parent's answer")
+    before = signal.signal(signal.SIGALRM, fork)
+    try:
+        with server.failing({"action": "delay", "delay_ms": 400}):
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            value = store.get(key) if operation == "get" else dict(store.get_many([key]))[key]
+    except BaseException as error:
+        if os.getpid() == parent:
+            raise
+        ended = error
+    finally:
+        if os.getpid() != parent:
+            forking.answer(writer, ends)
+        os.close(writer)
+        signal.signal(signal.SIGALRM, before)
+    assert value == b"from the parent"
+    assert [forking.result(child, reader) for child in children] == children
+
+
 def test_a_fork_from_a_second_thread(used):
     pids = []
     thread = threading.Thread(target=lambda: pids.append(forking.in_child(lambda: uses(*used))))

@@ -218,3 +218,42 @@ def test_how_long_a_call_waits_for_another_thread_that_asks(provided, new_id):
     finally:
         go_on.set()
         thread.join()
+
+
+def test_a_new_client_does_not_wait_for_a_provider_while_its_key_is_good(provided, new_id):
+    go_on, source = threading.Event(), Source()
+
+    def slow():
+        assert source.calls == 0 or go_on.wait(30)
+        return source()
+
+    store, key = provided(slow), new_id()
+    rotation = store.options.rotation
+    rotation._clock = source.clock
+    store.set(key, b"1")
+    source.later = 3000  # due, and good for ten minutes more
+    thread = threading.Thread(target=store.get, args=(key,))
+    thread.start()
+    try:
+        while not rotation._state.asking:
+            pass
+        began = time.monotonic()
+        assert provided(slow, max_connection=7).get(key) == b"1"
+        assert time.monotonic() - began < 5
+    finally:
+        go_on.set()
+        thread.join()
+
+
+def test_a_refused_call_waits_for_another_thread_no_longer_than_its_timeout(
+    monkeypatch, server, provided, new_id
+):
+    store = provided(Source(), timeout=5)
+    store.get(new_id())
+    waited = []
+    monkeypatch.setattr(
+        store.options.rotation, "renew", lambda used, patience: waited.append(patience)
+    )
+    with server.failing(dict(REFUSED, delay_ms=300)), pytest.raises(TablestoreAuthenticationError):
+        store.get(new_id())
+    assert 0 < waited[0] < 4.8

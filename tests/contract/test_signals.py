@@ -7,6 +7,7 @@ import time
 
 import forking
 import pytest
+from sentry_tablestore.errors import TablestoreTimeoutError
 
 LIMIT = 0.1  # seconds from the signal to the exception
 ATTEMPTS = 5  # the machine is shared: one of them must keep the limit
@@ -146,6 +147,50 @@ def test_handlers_run_in_the_main_thread_under_many_signals(store, handler, new_
     assert set(heard) == {threading.main_thread()}
 
 
+@pytest.mark.parametrize("compression", ["zlib", "zstd"])
+def test_a_deadline_ends_the_decompression_of_much(make_store, handler, new_id, compression):
+    key = new_id()
+    store = make_store(compression=compression)
+    store.set(key, b"{}" * 30000000)  # which fits into one cell
+
+    def ring(number, frame):
+        raise DeadlineError
+
+    handler(signal.SIGALRM, ring)
+    took = []
+    for _ in range(ATTEMPTS):
+        assert store.get(new_id()) is None  # a connection is free
+        due = time.monotonic() + 0.03
+        signal.setitimer(signal.ITIMER_REAL, 0.03)
+        with pytest.raises(DeadlineError):
+            list(iter(lambda: store.get(key), None))  # again and again
+        took.append(time.monotonic() - due)
+    assert sorted(took)[1] < LIMIT
+
+
+@pytest.mark.parametrize("operation", ["get", "set", "delete", "get_many"])
+def test_a_call_ends_at_its_deadline_under_many_signals(
+    make_store, server, handler, new_id, operation
+):
+    key = new_id()
+    store = make_store(timeout=1)
+    store.set(key, b"1")  # from here on a call on one node begins on this thread
+    calls = {
+        "get": lambda: store.get(key),
+        "set": lambda: store.set(key, b"2"),
+        "delete": lambda: store.delete(key),
+        "get_many": lambda: store.get_many([key]),
+    }
+    handler(signal.SIGALRM, lambda number, frame: None)
+    with server.failing({"action": "delay", "delay_ms": 10000, "count": -1}):
+        signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
+        began = time.monotonic()
+        with pytest.raises(TablestoreTimeoutError):
+            calls[operation]()
+        took = time.monotonic() - began
+    assert 0.9 < took < 3
+
+
 def blocked_signals(task):
     """Give the numbers of the signals that a thread of this process blocks."""
     with open(f"/proc/self/task/{task}/status") as status:
@@ -203,3 +248,15 @@ def test_a_handler_that_raises_while_the_engine_loads(store, new_id):
         return store.get(key)
 
     assert forking.in_child(child) == b"1"
+
+
+def test_close_does_not_wait_for_the_network(make_store, server, new_id):
+    """What a failed write of a large value has left is removed in the background."""
+    store = make_store(timeout=2)
+    store.get("x")
+    with server.failing({"action": "delay", "delay_ms": 10000, "count": -1}):
+        with pytest.raises(TablestoreTimeoutError):
+            store.set(new_id(), os.urandom(3000000))
+        began = time.monotonic()
+        store.close()
+        assert time.monotonic() - began < 1

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import threading
 
 import forking
@@ -168,6 +169,31 @@ def test_another_process_that_has_its_turn_is_not_waited_for(textfile, path):
     textfile.clock.now += INTERVAL
     count(textfile, requests=1)
     assert of(series(path), "requests_total") == 3
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_users_share_it_whoever_came_first(umask):
+    # Not below pytest's folder, which is its user's alone.
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)
+        textfile = Textfile(os.path.join(folder, "a.prom"))
+        textfile.clock = Clock()
+        before = os.umask(umask)
+        try:
+            count(textfile, requests=1)
+        finally:
+            os.umask(before)
+
+        def another_user():
+            os.setgid(65534)
+            os.setuid(65534)
+            count(textfile, requests=10)
+
+        forking.in_child(another_user)
+        textfile.clock.now += INTERVAL
+        count(textfile, requests=100)
+        assert of(series(textfile.path), "requests_total") == 111
 
 
 def test_a_folder_that_cannot_be_written_fails_nothing_and_is_said_once(tmp_path, caplog):

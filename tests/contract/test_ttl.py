@@ -20,6 +20,20 @@ def test_a_call_has_a_ttl_of_its_own(store, new_id):
     assert dict(store.get_many([short, long, none])) == {long: b"long", none: b"none"}
 
 
+@pytest.mark.parametrize("ttl", [timedelta(days=106752), timedelta(days=213504), timedelta.max])
+def test_a_ttl_of_centuries(store, make_store, new_id, ttl):
+    """Of more nanoseconds than 63 bits hold, and a little more than 64 bits."""
+    one, many, kept = new_id(), new_id(), new_id()
+    store.set(one, b"1", ttl)
+    store.set_many({many: b"2"}, ttl)
+    centuries = 3 * 100 * 365 * 86400 * 1000
+    assert all(node.expires > centuries for node in store.scan_many([one, many]))
+    keeping = make_store(default_ttl=ttl)
+    keeping.set(kept, b"3", timedelta(days=100000))
+    found = keeping.get_many([one, many, kept])
+    assert dict(found) == {one: b"1", many: b"2", kept: b"3"}
+
+
 def test_many_values_with_a_ttl(store, new_id):
     keys = [new_id() for _ in range(250)]
     store.set_many({key: b"1" for key in keys}, timedelta(milliseconds=1))

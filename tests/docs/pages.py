@@ -5,6 +5,7 @@ A comment before a block says more about it than its language:
     <!-- run -->        run, and
     <!-- output -->     what that prints: test_docs_quick_start.py
     <!-- quotes -->     messages of the programs: test_docs_quotations.py
+    <!-- file NAME -->  a file, which works: test_docs_provider.py
 """
 
 import re
@@ -93,8 +94,8 @@ class Page:
 
 
 def pages() -> List[Page]:
-    """Read the README, the page on security and all of docs/."""
-    top = [REPOSITORY / "README.md", REPOSITORY / "SECURITY.md"]
+    """Read the README, the CHANGELOG, the page on security and all of docs/."""
+    top = [REPOSITORY / name for name in ("README.md", "CHANGELOG.md", "SECURITY.md")]
     return [Page(path) for path in [*top, *sorted((REPOSITORY / "docs").rglob("*.md"))]]
 
 

@@ -5,7 +5,7 @@ import subprocess
 
 import click
 import pytest
-from pages import REPOSITORY, command_lines
+from pages import REPOSITORY, command_lines, pages
 from sentry_tablestore.cli.main import main
 
 
@@ -42,6 +42,16 @@ def _flags(command):
             for name in parameter.opts + parameter.secondary_opts:
                 found[name] = bool(parameter.is_flag)
     return found
+
+
+def test_nothing_that_sentry_needs_is_uninstalled():
+    needed = set()
+    for path in (REPOSITORY / "tests" / "sentry").glob("requirements-2[0-9].[0-9]*.[0-9].txt"):
+        needed |= set(re.findall(r"^([A-Za-z0-9-]+)==", path.read_text(encoding="utf-8"), re.M))
+    assert "protobuf" in needed
+    for page in pages():
+        for sentence in re.findall(r"pip uninstall.*?(?:\.\s|\Z)", page.prose, re.DOTALL):
+            assert not needed.intersection(re.findall(r"[\w-]+", sentence)), page.name
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Links between the pages lead somewhere."""
 
+import re
+
 import pytest
 from pages import REPOSITORY, Page, pages
 
@@ -18,6 +20,14 @@ def _leads_somewhere(page, target):
     if not there.exists() or REPOSITORY not in there.parents:
         return False
     return not anchor or (there.suffix == ".md" and anchor in Page(there).anchors)
+
+
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "contrib").iterdir()), ids=lambda p: p.name)
+def test_pages_and_files_that_contrib_names(path):
+    text = path.read_text(encoding="utf-8")
+    named = re.findall(r"sentry-tablestore/blob/main/(\S+)|\b((?:docs|contrib)/[\w./-]+\w)", text)
+    assert named
+    assert not [name for pair in named for name in pair if not (REPOSITORY / name).exists()]
 
 
 def test_every_page_can_be_reached_from_the_readme():

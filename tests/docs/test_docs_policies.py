@@ -166,6 +166,23 @@ def test_check(server, table, sent, tmp_path):
     assert sent() == allowed("check.json")
 
 
+def test_check_with_sentrys_own_rights_fails_where_the_guides_say(server, table, tmp_path):
+    lacking = allowed("check.json") - allowed("run.json")
+    options = tmp_path / "options.json"
+    options.write_text(json.dumps(server.client_options(table=table)))
+    rules = [{"operation": name, "code": "OTSNoPermissionAccess", "count": -1} for name in lacking]
+    with server.failing(*rules):
+        done = CliRunner().invoke(main, ["--options", str(options), "check", "--large", "--json"])
+
+    assert done.exit_code == 1
+    checks = json.loads(done.output)["checks"]
+    failed = [one["name"] for one in checks if one["status"] == "failed"]
+    assert failed == ["DescribeTable", "GetRange"]
+    for page in ("self-hosted", "kubernetes", "tablestore"):
+        text = (POLICIES.parent / f"{page}.md").read_text(encoding="utf-8")
+        assert "`DescribeTable` and `GetRange`" in text
+
+
 def test_the_one_that_the_guide_shows_is_the_file():
     (shown,) = (block for block in blocks("json") if "ots:GetRow" in block.text)
     assert json.loads(shown.text) == json.loads((POLICIES / "run.json").read_text(encoding="utf-8"))

@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import debian
 import nodestore_node
 import services
+from sentry_tablestore.migration.sources.postgresql import PostgreSQLReader
 
 
 @pytest.fixture(scope="session")
@@ -34,3 +35,17 @@ def make_table(postgresql):
         return nodestore_node.Table(postgresql.folder, "nodes", "node_" + uuid.uuid4().hex)
 
     return make
+
+
+@pytest.fixture
+def fetched(monkeypatch):
+    """Bytes of values that each call of a reader's `fetch` gave."""
+    sizes = []
+
+    def fetch(self, ids, fetch=PostgreSQLReader.fetch):
+        rows = fetch(self, ids)
+        sizes.append(sum(len(row.value or b"") for row in rows))
+        return rows
+
+    monkeypatch.setattr(PostgreSQLReader, "fetch", fetch)
+    return sizes

@@ -40,6 +40,13 @@ class Table:
         finally:
             connection.close()
 
+    def lose_connections(self) -> None:
+        """End every other connection to the database."""
+        self.run(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
     def insert(self, rows: Iterable[Tuple[str, Union[bytes, str], Any]]) -> None:
         """Insert rows (id, payload as bytes or `data` as str, datetime or ms since 1970)."""
         lines = io.StringIO()

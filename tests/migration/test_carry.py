@@ -3,6 +3,7 @@
 import base64
 import pickle
 import time
+import tracemalloc
 import uuid
 import zlib
 
@@ -91,6 +92,7 @@ def test_unreadable_values_are_listed_and_not_written(make_table, target, new_id
         new_id(): good[:-12] + "AAAAAAAAAAA=",
         new_id(): encoded(b""),
         new_id(): encoded(b"garbage"),
+        new_id(): encoded(b"[" * 100000),
     }
     table = make_table()
     table.insert((id, data, NOW) for id, data in broken.items())
@@ -98,6 +100,31 @@ def test_unreadable_values_are_listed_and_not_written(make_table, target, new_id
     assert carried.tally.failed == {"broken": len(broken)}
     assert sorted(failure.id for failure in carried.failures) == sorted(broken)
     assert dict(target.get_many(broken)) == {}
+
+
+def bomb(size):
+    """Make a value of a few kB that stands for so many bytes."""
+    stream = zlib.compressobj()
+    blocks = [stream.compress(bytes(1 << 20)) for _ in range(size >> 20)]
+    return base64.b64encode(b"".join([*blocks, stream.flush()])).decode()
+
+
+def test_a_value_that_would_fill_the_memory_is_listed_as_too_large(make_table, store, new_id):
+    largest, over, much = new_id(), new_id(), new_id()
+    table = make_table()
+    table.insert([(largest, b'["' + b"1" * ((64 << 20) - 4) + b'"]', NOW)])
+    table.insert((id, bomb(size), NOW) for id, size in ((over, 65 << 20), (much, 512 << 20)))
+    of = PostgreSQLSource(table.connect, table.name)
+    reader = of.reader()
+    rows = reader.page(WHOLE, None, 10, 1 << 30).rows
+    tracemalloc.start()
+    carried = Carrier(of, store).carry(rows, reader)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    reader.close()
+    assert carried.tally.moved == 1
+    assert carried.failures == [Failure(over, "too large"), Failure(much, "too large")]
+    assert most < 4 * (64 << 20)
 
 
 def test_pickles_are_listed_or_converted_by_the_reader(make_table, target, new_id):

@@ -52,6 +52,8 @@ def test_an_estimate_is_about_what_there_is(table):
     # A unit for each 4 KB that is begun.
     units = sum(-(-(len(encoded(data)) * 3 // 4 + 100) // 4096) for data in read)
     assert told.write_units == pytest.approx(units, rel=0.2)
+    # One for the condition of each row that nothing is there.
+    assert told.read_units == pytest.approx(0.85 * 2000, rel=0.1)
     # As it is: all bytes, and more units.
     plain = estimate(of, compressed=False)
     assert plain.stored_bytes == plain.raw_bytes
@@ -73,6 +75,7 @@ def test_lines():
         3 * 10**9,
         10**10,
         1_200_000,
+        950_000,
         400.0,
     )
     found = lines(told, 4, None, "zlib")
@@ -83,7 +86,7 @@ def test_lines():
         "  bytes in the source   4.0 GB",
         "  bytes of payload      10.0 GB",
         "  bytes in the target   3.0 GB (zlib)",
-        "  capacity units        1,200,000 write",
+        "  capacity units        1,200,000 write, 950,000 read",
         "  time                  from 1m 40s: as fast as the sample was read, times 4 workers; the "
         "target's speed is not measured here",
     ]

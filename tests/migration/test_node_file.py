@@ -142,6 +142,7 @@ def test_what_comes_after_the_end():
 @pytest.mark.parametrize(
     ("data", "match"),
     [
+        (b"[" * 100000 + b"\n", "no file that sentry-tablestore export wrote"),
         (b"[]\n", "no file that sentry-tablestore export wrote"),
         (b'{"id":"a","value":"b","written":1}\n', "no file that sentry-tablestore export wrote"),
         (b"\xff\xfe\n", "no file that sentry-tablestore export wrote"),

@@ -5,10 +5,14 @@ import os
 from typing import ClassVar
 
 import pytest
+from sentry_tablestore.migration.carry import Carrier
+from sentry_tablestore.migration.checkpoint import Checkpoint
+from sentry_tablestore.migration.checkpoint_file import FileKeeper
+from sentry_tablestore.migration.run import FAILED, FINISHED, Migration
 from sentry_tablestore.migration.sources import source
 from sentry_tablestore.migration.sources.id_list import IDList, spooled
 from sentry_tablestore.migration.sources.node_storage import NodeStorageSource
-from sentry_tablestore.migration.sources.source import SourceError
+from sentry_tablestore.migration.sources.source import SourceError, SourceUnavailableError
 
 
 class MemoryStorage:
@@ -69,6 +73,15 @@ def test_ids_of_a_pipe_are_kept(tmp_path):
     assert IDList(path).digest != ids_in(tmp_path, "a", "c").digest
 
 
+def test_another_list_through_a_pipe_leaves_that_of_a_running_migration_alone(tmp_path):
+    running = IDList(spooled(io.BytesIO(b"a\nb\n"), str(tmp_path / "kept")))
+    other = IDList(spooled(io.BytesIO(b"c\n"), str(tmp_path / "kept")))
+    assert running.page(running.parts(1)[0], None, 10)[0] == ["a", "b"]
+    assert other.page(other.parts(1)[0], None, 10)[0] == ["c"]
+    # The next run gets the same list in the same place.
+    assert spooled(io.BytesIO(b"a\nb\n"), str(tmp_path / "kept")) == running.path
+
+
 def test_values_missing_ids_and_failures_are_told_apart(tmp_path, monkeypatch):
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     monkeypatch.setattr(MemoryStorage, "nodes", {"pa": b"{}", "pc": b"{} "})
@@ -111,9 +124,55 @@ def test_a_missing_file_is_a_missing_node_but_a_missing_folder_is_an_error(tmp_p
     rows = of.reader().fetch(["a", "b"])
     assert [(row.value, row.trouble) for row in rows] == [(b"{}", ""), (None, source.GONE)]
     folder.rename(tmp_path / "elsewhere")
-    rows = of.reader().fetch(["a", "b"])
-    assert [row.trouble for row in rows] == [source.UNREADABLE] * 2
-    assert "No such file or directory" in rows[0].detail
+    with pytest.raises(SourceUnavailableError, match="No such file or directory"):
+        of.reader().fetch(["a", "b"])
+    with pytest.raises(SourceUnavailableError, match="gives none of 2 nodes"):
+        of.check()
+
+
+def test_a_list_of_nothing_but_damaged_nodes_is_refused(tmp_path):
+    of = NodeStorageSource(PATH, {}, ids_in(tmp_path, "broken1", "broken2"))
+    with pytest.raises(SourceUnavailableError, match="OSError: this object is damaged"):
+        of.check()
+
+
+def test_an_outage_is_waited_for_and_costs_no_row(tmp_path, monkeypatch, store, new_id):
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    ids = [new_id() for _ in range(3)]
+    monkeypatch.setattr(MemoryStorage, "nodes", {id: b"{}" for id in ids})
+    of = NodeStorageSource(PATH, {}, ids_in(tmp_path, *ids, "broken"))
+    of.check()
+    failures = [OSError("connection refused")] * 30
+
+    def refuse(self, id, read=MemoryStorage._get_bytes):
+        if failures:
+            raise failures.pop()
+        return read(self, id)
+
+    monkeypatch.setattr(MemoryStorage, "_get_bytes", refuse)
+    keeper = FileKeeper(str(tmp_path / "checkpoint"))
+    keeper.lock()
+    run = Migration(of, Carrier(of, store), Checkpoint(keeper, {"source": {}, "target": {}}))
+    troubles = set()
+    assert run.run(lambda status: troubles.add(status.trouble)) == FINISHED
+    assert run.checkpoint.tally().moved == 3
+    assert run.checkpoint.tally().failed == {"unreadable": 1}
+    assert any("does not answer: OSError: connection refused" in trouble for trouble in troubles)
+
+
+def test_an_outage_that_lasts_ends_it_with_the_reason(tmp_path, monkeypatch, store):
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    monkeypatch.setattr(MemoryStorage, "nodes", {"a": b"{}"})
+    of = NodeStorageSource(PATH, {}, ids_in(tmp_path, "a"))
+    of.check()
+    monkeypatch.setattr(MemoryStorage, "_get_bytes", lambda self, id: 1 / 0)
+    keeper = FileKeeper(str(tmp_path / "checkpoint"))
+    keeper.lock()
+    saved = Checkpoint(keeper, {"source": {}, "target": {}})
+    run = Migration(of, Carrier(of, store), saved, patience=0.2)
+    assert run.run(lambda status: None) == FAILED
+    assert "does not answer: ZeroDivisionError" in str(run.failure)
+    assert run.checkpoint.tally().rows == 0
 
 
 def test_changed_tells_nodes_that_have_gone(tmp_path, monkeypatch):

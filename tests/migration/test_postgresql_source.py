@@ -5,7 +5,7 @@ from datetime import datetime, timezone
 import psycopg2
 import pytest
 from nodestore_node import encoded, moment
-from sentry_tablestore.migration.sources import source
+from sentry_tablestore.migration.sources import postgresql, source
 from sentry_tablestore.migration.sources.postgresql import PostgreSQLSource
 from sentry_tablestore.migration.sources.source import (
     Part,
@@ -204,10 +204,7 @@ def test_a_reader_connects_again_after_a_lost_connection(make_table):
     table.insert([("a", b"{}", NOW)])
     reader = PostgreSQLSource(table.connect, table.name).reader()
     assert reader.page(WHOLE, None, 10, 1000).rows
-    table.run(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
-        " AND pid <> pg_backend_pid()"
-    )
+    table.lose_connections()
     with pytest.raises(SourceUnavailableError):
         reader.page(WHOLE, None, 10, 1000)
     assert reader.page(WHOLE, None, 10, 1000).rows
@@ -216,8 +213,48 @@ def test_a_reader_connects_again_after_a_lost_connection(make_table):
 def test_the_sample_is_of_the_whole_table(make_table):
     table = make_table()
     table.insert((f"{n:04}", b"{}", NOW + n) for n in range(1000))
-    sample = PostgreSQLSource(table.connect, table.name).sample(100)
-    assert sample.total == 1000
-    assert sample.oldest == NOW
-    assert len(sample.rows) == 100
-    assert sample.rows[-1].id > "0900"
+    of = PostgreSQLSource(table.connect, table.name)
+    assert (of.sample(0).total, of.sample(0).oldest) == (1000, NOW)
+    for rows in (1, 100, 501, 999, 1000, 2000):
+        ids = list(map(int, of.sample(rows).ids))
+        assert len(ids) == len(set(ids)) == min(rows, 1000)
+        assert (
+            max(after - before for before, after in zip(ids, [*ids[1:], 1000])) <= 1000 / rows + 1
+        )
+
+
+def test_rows_by_their_ids_come_in_pieces_that_fit_into_the_memory(make_table):
+    table = make_table()
+    table.run(
+        "INSERT INTO {table} SELECT to_char(n, 'FM0000'), repeat('x', n * 100), now()"
+        " FROM generate_series(1, 300) n"
+    )
+    reader = PostgreSQLSource(table.connect, table.name).reader()
+    ids = ["gone", *(f"{n:04}" for n in range(300, 0, -1)), "gone too"]
+    pieces = reader.pieces(ids, 20_000)
+    assert [id for piece in pieces for id in piece] == ids
+    sizes = [sum(len(row.value or b"") for row in reader.fetch(piece)) for piece in pieces]
+    assert all(size <= 20_000 or len(piece) == 1 for size, piece in zip(sizes, pieces))
+    assert max(map(len, pieces)) <= 100
+    assert len(pieces) < 300
+
+
+def test_a_connection_that_is_lost_within_a_page_is_told_as_such(make_table, monkeypatch):
+    table = make_table()
+    table.run(
+        "INSERT INTO {table} SELECT n::text, repeat('x', 10000), now()"
+        " FROM generate_series(1, 50) n"
+    )
+
+    class Cut(postgresql.Copied):
+        def write(self, piece):
+            if not self:
+                table.lose_connections()
+            self.append(piece)
+
+    reader = PostgreSQLSource(table.connect, table.name).reader()
+    with monkeypatch.context() as patched:
+        patched.setattr(postgresql, "Copied", Cut)
+        with pytest.raises(SourceUnavailableError):
+            reader.page(WHOLE, None, 50, 1 << 20)
+    assert len(reader.page(WHOLE, None, 50, 1 << 20).rows) == 50

@@ -1,5 +1,6 @@
 """What a migration leaves on the disk is for its owner's eyes, wherever it is put."""
 
+import hashlib
 import io
 import os
 import stat
@@ -33,6 +34,7 @@ def migrated(folder):
     tally = Tally()
     tally.fail(failures)
     checkpoint.advance(0, "b", tally, failures)
+    checkpoint.send(0, {"a": 1})
     write_failures(checkpoint, str(folder / "failed"))
     checkpoint.close()
 
@@ -47,9 +49,15 @@ def piped(folder):
 
 
 WRITERS = {
-    migrated: ["checkpoint", "checkpoint.journal", "checkpoint.lock", "failed"],
+    migrated: [
+        "checkpoint",
+        "checkpoint.journal",
+        "checkpoint.lock",
+        "checkpoint.sent.0",
+        "failed",
+    ],
     exported: ["nodes"],
-    piped: ["ids"],
+    piped: ["ids." + hashlib.sha256(b"a\nb\n").hexdigest()[:16]],
 }
 
 
@@ -65,16 +73,17 @@ def test_only_the_owner_reads_them(tmp_path, write):
     ("write", "planted"),
     [
         (migrated, "checkpoint.partial"),
+        (migrated, "checkpoint.sent.0.partial"),
         (migrated, "failed.partial"),
         (exported, "nodes.partial"),
-        (piped, "ids.partial"),
+        (piped, "ids.{pid}.partial"),
     ],
 )
 def test_a_link_that_was_planted_is_not_written_through(tmp_path, write, planted):
     folder, treasure = tmp_path / "shared", tmp_path / "treasure"
     folder.mkdir()
     treasure.write_bytes(b"mine")
-    (folder / planted).symlink_to(treasure)
+    (folder / planted.format(pid=os.getpid())).symlink_to(treasure)
     write(folder)
     assert treasure.read_bytes() == b"mine"
 

@@ -7,7 +7,7 @@ import pty
 import pytest
 from sentry_tablestore.migration.checkpoint import Checkpoint
 from sentry_tablestore.migration.checkpoint_file import FileKeeper
-from sentry_tablestore.migration.progress import Progress, duration, megabytes
+from sentry_tablestore.migration.progress import Progress, duration, megabytes, short
 from sentry_tablestore.migration.report import report, write_failures
 from sentry_tablestore.migration.run import FAILED, FINISHED, STOPPED, Status
 from sentry_tablestore.migration.sources.source import Part
@@ -44,12 +44,62 @@ def test_a_bar_on_a_terminal():
             progress = Progress(stream, 200, lambda: 1.0)
             progress(status(100))
             shown = os.read(controller, 10_000).decode()
-            assert shown.startswith("\r\x1b[K[############............]  50% 100 rows of about 200")
+            assert shown == (
+                "\r\x1b[K[############............]"
+                "  50% 100/200 rows, 100kB, 10/s, 10s left, 0 failed"
+            )
             assert "\n" not in shown
             progress.finish()
             assert os.read(controller, 10_000).decode() == "\r\x1b[K"
     finally:
         os.close(controller)
+
+
+HOURS = status(12_300_000, before=2_300_000, seconds=970, failed=7, parts=(8, 64))
+
+
+@pytest.mark.parametrize(
+    ("width", "bar"),
+    [(100, "[##......................] "), (79, "[##...............] "), (60, "")],
+)
+def test_the_bar_gives_way_to_what_it_is_about(width, bar):
+    shown = Progress(io.StringIO(), 100_000_000).bar(HOURS, width)
+    assert shown == f"{bar} 12% 12.3M/100M rows, 12.3GB, 10.3k/s, 2h21m left, 7 failed"
+    assert len(shown) <= width
+
+
+@pytest.mark.parametrize(
+    ("trouble", "shown"),
+    [
+        (
+            "the target asks to slow down",
+            " 12% the target asks to slow down, 12.3M/100M rows, 7 failed",
+        ),
+        (
+            "waiting for the source: connection to server failed: the database is starting up",
+            " 12% waiting for the source: connection to server f…, 12.3M/100M rows, 7 failed",
+        ),
+    ],
+)
+def test_trouble_is_told_on_80_columns(trouble, shown):
+    progress = Progress(io.StringIO(), 100_000_000)
+    assert progress.bar(HOURS._replace(trouble=trouble), 79) == shown
+
+
+def test_numbers_in_three_digits():
+    numbers = [0, 7, 999, 999.6, 1000, 12_345, 999_499, 999_500, 100_000_000, 5e12]
+    assert [short(number) for number in numbers] == [
+        "0",
+        "7",
+        "999",
+        "1k",
+        "1k",
+        "12.3k",
+        "999k",
+        "1M",
+        "100M",
+        "5T",
+    ]
 
 
 def test_rows_of_earlier_runs_make_no_speed_and_an_estimate_may_be_wrong():

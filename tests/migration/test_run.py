@@ -1,6 +1,7 @@
 """A whole migration: every row once, whatever fails or ends on the way."""
 
 import itertools
+import os
 import threading
 import time
 import uuid
@@ -9,14 +10,28 @@ from contextlib import contextmanager
 import psycopg2
 import psycopg2.extensions
 import pytest
-from sentry_tablestore.errors import TablestoreConnectionError, TablestorePermissionError
+from sentry_tablestore.errors import (
+    TablestoreConnectionError,
+    TablestorePartialError,
+    TablestorePermissionError,
+    TablestoreThrottledError,
+    TablestoreTimeoutError,
+)
 from sentry_tablestore.migration.carry import Carrier
 from sentry_tablestore.migration.checkpoint import Checkpoint
 from sentry_tablestore.migration.checkpoint_file import FileKeeper
+from sentry_tablestore.migration.checkpoint_table import TableKeeper
 from sentry_tablestore.migration.rate import Rate
 from sentry_tablestore.migration.run import FAILED, FINISHED, STOPPED, Migration
 from sentry_tablestore.migration.sources.postgresql import PostgreSQLSource
-from sentry_tablestore.migration.sources.source import SourceUnavailableError
+from sentry_tablestore.migration.sources.source import (
+    Page,
+    Part,
+    Reader,
+    Source,
+    SourceRow,
+    SourceUnavailableError,
+)
 
 NOW = int(time.time() * 1000) - 1000
 IDENTITY = {"source": {}, "target": {}}
@@ -160,10 +175,7 @@ def test_lost_connections_of_the_source_are_outlived(rows, migration, store):
 
     def restart():
         while not over.wait(0.1):
-            table.run(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            )
+            table.lose_connections()
 
     restarting = threading.Thread(target=restart)
     restarting.start()
@@ -191,6 +203,147 @@ def test_a_source_that_stays_away_ends_it(rows, migration):
     assert run.checkpoint.tally().rows == 0
     # The checkpoint that it left is a good one.
     assert migration(table).run(quiet) == FINISHED
+
+
+class Racing:
+    """A target before whose first write Sentry deletes a node, and after it something happens."""
+
+    def __init__(self, store, delete, then):
+        self.store = store
+        self.todo = [delete, then]
+
+    def import_many(self, *arguments):
+        delete, then = self.todo or (lambda: None, lambda: None)
+        self.todo = []
+        delete()
+        outcomes = self.store.import_many(*arguments)
+        then()
+        return outcomes
+
+    def discard_many(self, *arguments):
+        return self.store.discard_many(*arguments)
+
+
+def throttled():
+    """Fail as a batch does of which some rows were written and others throttled."""
+    raise TablestorePartialError(
+        "some rows failed", failures=[TablestoreThrottledError("slow down")]
+    )
+
+
+@pytest.mark.parametrize("failing", ["target", "source"])
+def test_a_node_deleted_before_a_failure_does_not_come_back(rows, migration, store, failing):
+    table = rows(20)
+
+    def delete():
+        table.run("DELETE FROM {table} WHERE id = %s", [table.ids[7]])
+        store.delete(table.ids[7])
+
+    then = throttled if failing == "target" else table.lose_connections
+    run = migration(table, Racing(store, delete, then), workers=1)
+    assert run.run(quiet) == FINISHED
+    assert store.get(table.ids[7]) is None
+    assert run.checkpoint.tally().moved == 19
+    assert len(values(store, table)) == 19
+
+
+class Files(Reader):
+    """Reads nodes of which no write times are known."""
+
+    def __init__(self, nodes):
+        self.nodes = nodes
+
+    def page(self, part, cursor, max_rows, max_bytes):
+        return Page(self.fetch(sorted(self.nodes)), None)
+
+    def fetch(self, ids):
+        return [SourceRow(id, self.nodes.get(id), 0) for id in ids]
+
+    def changed(self, rows):
+        return [
+            SourceRow(row.id, None, 0, trouble="gone") for row in rows if row.id not in self.nodes
+        ]
+
+
+class Undated(Source):
+    dated = False
+
+    def __init__(self, nodes):
+        self.nodes = nodes
+
+    def parts(self, count):
+        return [Part(None, None)]
+
+    def reader(self):
+        return Files(self.nodes)
+
+
+def test_nor_does_one_of_a_source_without_times(tmp_path, store, new_id):
+    nodes = {new_id(): b"value" for _ in range(5)}
+    ids = sorted(nodes)
+
+    def delete():
+        del nodes[ids[2]]
+        store.delete(ids[2])
+
+    of, target = Undated(nodes), Racing(store, delete, throttled)
+    keeper = FileKeeper(str(tmp_path / "checkpoint"))
+    keeper.lock()
+    run = Migration(of, Carrier(of, target), Checkpoint(keeper, IDENTITY))
+    assert run.run(quiet) == FINISHED
+    assert sorted(dict(store.get_many(ids))) == sorted(nodes)
+
+
+@pytest.mark.parametrize("kept", ["file", "table"])
+def test_a_node_deleted_before_a_run_was_ended_does_not_come_back(rows, tmp_path, store, kept):
+    table = rows(20)
+    of = PostgreSQLSource(table.connect, table.name)
+
+    def delete():
+        table.run("DELETE FROM {table} WHERE id = %s", [table.ids[7]])
+        store.delete(table.ids[7])
+
+    def run(before, then):
+        keeper = FileKeeper(str(tmp_path / "checkpoint"))
+        if kept == "table":
+            keeper = TableKeeper(table.connect, table.name)
+        keeper.lock()
+        target = Racing(store, before, lambda: then(made))
+        made = Migration(of, Carrier(of, target), Checkpoint(keeper, IDENTITY))
+        ending = made.run(quiet)
+        left = made.checkpoint.sent()
+        made.checkpoint.close()
+        return ending, made.checkpoint.tally().moved, left
+
+    assert run(delete, stop_at_once)[0] == STOPPED
+    assert store.get(table.ids[7]) is not None, "the test is to leave what was killed to leave"
+    assert run(lambda: None, lambda run: None) == (FINISHED, 19, [])
+    assert store.get(table.ids[7]) is None
+
+
+def stop_at_once(run):
+    """Have a run end between the writing and the second look, as a kill does."""
+    run.stop()
+    raise TablestoreTimeoutError("ended")
+
+
+def test_what_another_migration_has_sent_is_not_taken_back(rows, tmp_path, store):
+    table, other = rows(3), rows(3)
+
+    def run(table, identity, then):
+        of = PostgreSQLSource(table.connect, table.name)
+        keeper = FileKeeper(str(tmp_path / "checkpoint"))
+        keeper.lock()
+        keeper.forget()  # --restart
+        target = Racing(store, lambda: None, lambda: then(made))
+        made = Migration(of, Carrier(of, target), Checkpoint(keeper, identity))
+        made.run(quiet)
+        made.checkpoint.close()
+
+    run(table, IDENTITY, stop_at_once)
+    run(other, {"source": {"table": "other"}, "target": {}}, lambda run: None)
+    assert values(store, table) == expected(table)
+    assert values(store, other) == expected(other)
 
 
 class Target:
@@ -240,6 +393,21 @@ def test_failed_rows_are_tried_again_by_the_next_run(rows, migration, store):
     assert (tally.skipped, tally.to_json()["failed"]) == ({"deleted": 1}, {"broken": 1})
     assert [failure.id for _, failure in run.checkpoint.failures()] == [table.ids[2]]
     assert store.get(table.ids[0]) == b'{"id":"%s"}' % table.ids[0].encode()
+
+
+def test_failed_rows_that_are_large_are_tried_again_a_few_at_a_time(rows, migration, fetched):
+    table = rows(0)
+    ids = [uuid.uuid4().hex for _ in range(200)]
+    table.insert((id, b"no JSON" + os.urandom(50_000) + b"!", NOW) for id in ids)
+    run = migration(table)
+    assert run.run(quiet) == FINISHED
+    assert run.checkpoint.tally().failed == {"broken": 200}
+    run = migration(table)
+    assert run.run(quiet) == FINISHED
+    assert run.checkpoint.tally().to_json()["failed"] == {"broken": 200}
+    assert len(list(run.checkpoint.failures())) == 200
+    assert len([size for size in fetched if size]) > 5
+    assert max(fetched) <= 2 << 20
 
 
 def test_an_empty_source_is_finished_at_once(make_table, migration):

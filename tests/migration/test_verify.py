@@ -4,6 +4,7 @@ else.
 
 import hashlib
 import json
+import os
 import pickle
 import threading
 import time
@@ -53,7 +54,7 @@ class Rows(Source):
         return [Part(None, None)]
 
     def sample(self, rows):
-        return Sample(list(self.rows.values())[:rows], len(self.rows), 0)
+        return Sample(list(self.rows)[:rows], len(self.rows), 0)
 
     def reader(self):
         return RowsReader(self)
@@ -68,6 +69,9 @@ class RowsReader(Reader):
         after = [id for id in ids if cursor is None or id > cursor][:max_rows]
         more = bool(after) and after[-1] != ids[-1]
         return Page([self.of.rows[id] for id in after], after[-1] if more else None)
+
+    def fetch(self, ids):
+        return [self.of.rows.get(id) or SourceRow(id, None, 0, trouble="gone") for id in ids]
 
     def changed(self, rows):
         while self.of.meanwhile:
@@ -102,7 +106,7 @@ def verified(of, target, **others):
     verifier = Verifier(of, target, found=findings.append, **others)
     verifier.full(3, lambda nodes, size: None)
     counts = {kind: count for kind, count in verifier.counts.items() if count}
-    assert verifier.complete == (not findings)
+    assert verifier.complete == (not findings and verifier.nodes > 0)
     assert verifier.nodes == sum(counts.values())
     return counts, sorted(findings)
 
@@ -328,6 +332,16 @@ def test_a_sample_reads_no_more_than_that(rows, store):
     verifier.sample(5)
     assert (verifier.nodes, verifier.complete) == (5, False)
     assert findings == [Finding(rows[1].id, "missing", "")]
+
+
+def test_a_sample_is_never_in_the_memory_as_a_whole(make_table, store, prefix, fetched):
+    table = make_table()
+    table.insert((f"{prefix}{n:04}", b"{}" + os.urandom(50_000), NOW) for n in range(200))
+    verifier = Verifier(PostgreSQLSource(table.connect, table.name), store)
+    verifier.sample(200)
+    assert verifier.nodes == 200
+    assert len(fetched) > 5
+    assert max(fetched) <= 2 << 20
 
 
 def test_a_sample_of_postgresql(make_table, store, prefix):

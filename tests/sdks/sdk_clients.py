@@ -15,7 +15,7 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-CACHE = ROOT / ".cache" / "sdks"
+CACHE = (ROOT / ".cache" / "sdks").resolve()  # npm ci wants no link in its way
 
 PYTHON = "3.11"
 JAVA = "17"

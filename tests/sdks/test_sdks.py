@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 import script
 import sdk_clients
+import sdk_page
 from sentry_tablestore.testing import serving
 
 PROGRAM = sdk_clients.ROOT / "build" / "tablestore-local"
@@ -81,8 +82,9 @@ def test_the_script(name):
     assert done.returncode == 0, f"the client failed after {done.stdout[-300:]}:\n{done.stderr}"
     differences = run.differences(done.stdout)
     assert not differences, "\n".join(["", *differences])
-    # Shown with `pytest -s`.
     left_out = script.left_out(variant.sdk)
+    sdk_page.add(name, len(done.stdout.splitlines()), left_out)
+    # Shown with `pytest -s`.
     print(f"\n{name}: {len(done.stdout.splitlines())} steps, left out: {left_out or 'none'}")
 
 
@@ -166,3 +168,11 @@ def test_versions_are_exact():
     assert "\ntablestore==6.4.8\n" in requirements.read_text()
     lock = json.loads((here / "node" / "package-lock.json").read_text())
     assert all("resolved" not in package for package in lock["packages"].values())
+
+
+def test_the_page():
+    """Written by `make test-sdks`, from what the SDKs said above."""
+    path = os.environ.get("TEST_SDKS_SAVE")
+    if not path:
+        pytest.skip("run by `make test-sdks` (TEST_SDKS_SAVE)")
+    sdk_page.save(Path(path), VARIANTS)

@@ -48,7 +48,7 @@ def postgresql(
 @pytest.fixture(scope="session")
 def tablestore(sentry_environment: Path) -> Iterator[tablestore_local.TablestoreLocal]:
     """A `tablestore-local` for all installations, each having its own table."""
-    with tablestore_local.serving() as server:
+    with tablestore_local.serving("--faults") as server:
         yield server
 
 

@@ -4,14 +4,13 @@ import io
 import itertools
 import json
 import os
-import random
 import re
 import signal
 import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -95,15 +94,6 @@ class Database:
             cursor.execute("DELETE FROM nodestore_node WHERE id = ANY(%s)", [ids])
             return int(cursor.rowcount)
 
-    def cut_readers_off(self) -> int:
-        """End the connections of a migration, as a restart of PostgreSQL does."""
-        return int(
-            self._ask(
-                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
-                " WHERE query LIKE 'COPY%' AND pid <> pg_backend_pid()"
-            )
-        )
-
     def _ask(self, statement: str) -> Any:
         with self._cursor() as cursor:
             cursor.execute(statement)
@@ -159,11 +149,18 @@ class Migrate:
     runs: list[Ended] = field(default_factory=list)
 
     def run(
-        self, *arguments: str, ended_by: signal.Signals | None = None, after: float = 0
+        self,
+        *arguments: str,
+        ended_by: signal.Signals | None = None,
+        at: int = 0,
+        after: float = 0,
+        meanwhile: AbstractContextManager[Any] | None = None,
     ) -> Ended:
         """Run it to its end, or until a signal ends it.
 
-        :param after: Seconds from the moment at which its checkpoint is there or goes on.
+        :param at: Rows that its checkpoint must count before the signal.
+        :param after: Seconds from then on.
+        :param meanwhile: Entered when its checkpoint is there or goes on, left when it has ended.
         """
         command = [str(environment.HOME / "bin" / "sentry-tablestore"), "migrate"]
         command += ["--checkpoint", str(self.checkpoint), *arguments]
@@ -181,15 +178,19 @@ class Migrate:
             text=True,
         )
         watched = memory.Watched(process)
-        if ended_by is not None:
-            self._wait_until_it_moves(process)
-            time.sleep(after)
-            begun = time.monotonic()
-            if process.poll() is None:
-                process.send_signal(ended_by)
-        stdout, stderr = process.communicate(timeout=550)
+        with ExitStack() as running:
+            if meanwhile is not None:
+                self._wait_until_it_moves(process)
+                running.enter_context(meanwhile)
+            if ended_by is not None:
+                self._wait_for_rows(process, at)
+                time.sleep(after)
+                begun = time.monotonic()
+                if process.poll() is None:
+                    process.send_signal(ended_by)
+            stdout, stderr = process.communicate(timeout=550)
+            seconds = time.monotonic() - begun
         watched.join()
-        seconds = time.monotonic() - begun
         memories = watched.alone, watched.together
         self.runs.append(Ended(process.returncode, stdout, stderr, seconds, *memories))
         return self.runs[-1]
@@ -197,6 +198,10 @@ class Migrate:
     def _wait_until_it_moves(self, process: "subprocess.Popen[str]") -> None:
         before = self._saved()
         while process.poll() is None and self._saved() == before:
+            time.sleep(0.01)
+
+    def _wait_for_rows(self, process: "subprocess.Popen[str]", count: int) -> None:
+        while process.poll() is None and rows_counted(self.checkpoint) < count:
             time.sleep(0.01)
 
     def _saved(self) -> Any:
@@ -351,14 +356,11 @@ def _unpickled(row: nodestore_rows.Row) -> bytes:
 
 
 def rows_counted(checkpoint: Path) -> int:
-    """Give the rows that a checkpoint counts."""
+    """Give the rows that a checkpoint counts; 0 where there is none."""
+    if not checkpoint.exists():
+        return 0
     counts = json.loads(checkpoint.read_text())["counts"]
     return int(counts["moved"] + sum(counts["skipped"].values()) + sum(counts["failed"].values()))
-
-
-def random_moment(chance: random.Random) -> float:
-    """Choose when to kill a migration, in seconds: at once, or in the midst."""
-    return chance.choice((0.0, chance.uniform(0, 0.3), chance.uniform(0.1, 2.0)))
 
 
 def _moment(milliseconds: int) -> str:

@@ -51,6 +51,8 @@ def write(
     pickles: Ended,
     unread: int,
     overtaken: int,
+    deleted_meanwhile: int,
+    busy: list[int],
     saved: int,
     seen: dict[str, Any],
     compared: dict[str, Any],
@@ -65,7 +67,9 @@ def write(
     :param made: Rows of the source by their kinds.
     :param kills: Rows that the checkpoint counted at each kill.
     :param unread: Rows that Sentry deleted between two runs before any run had counted them.
-    :param overtaken: The same during the last run.
+    :param overtaken: The same during a run.
+    :param deleted_meanwhile: All rows that Sentry deleted during a run.
+    :param busy: Requests that the target refused as a whole, and of which it refused rows.
     :param compared: What `verify` counted.
     :param complete: The same without the broken rows.
     :param compared_nodes: Rows of the source at that time.
@@ -79,7 +83,10 @@ def write(
         "",
         "A real Sentry 23.7.1, a real PostgreSQL (without synced writes), `tablestore-local` with "
         "its data in a folder, all on one machine. A worker saves events all the time; another "
-        "Sentry reads old and new ones at random, one and many at once; a third one deletes.",
+        "Sentry reads old and new ones at random, one and many at once; a third one deletes, half "
+        "of what it deletes while a run goes on that is killed then. The run that Ctrl-C ends is "
+        "asked to slow down. Under the last one PostgreSQL is restarted; the Sentrys have ended "
+        "before.",
         "",
         *facts.lines(gathered),
         "",
@@ -90,6 +97,9 @@ def write(
         f"| runs killed with -9 | {len(kills)} |",
         f"| rows that the checkpoint counted at each kill | {', '.join(map(_number, kills))} |",
         f"| runs ended with Ctrl-C, and after how long | 1, {interrupted.seconds:.2f} s |",
+        f"| requests that were refused as too many, as a whole and some of their rows | "
+        f"{busy[0]:,} and {busy[1]:,} |",
+        f"| rows deleted during runs | {deleted_meanwhile:,} |",
         f"| events that the worker saved meanwhile | {saved:,} |",
         f"| reads of old events meanwhile | {seen['reads']:,} |",
         f"| reads of new events meanwhile | {seen['reads of new']:,} |",
@@ -114,7 +124,7 @@ def write(
         f"{sum(counts[name] for name in counts if name != 'read'):,} |",
         f"| rows read | {counts['read']:,} | rows in the source, without {unread:,} that Sentry "
         "deleted between two runs and that lay behind no cursor then, and without "
-        f"{overtaken:,} that it deleted during the last run before that came to them | "
+        f"{overtaken:,} that it deleted during a run before that had counted them | "
         f"{rows - unread - overtaken:,} |",
         f"| moved, and deleted meanwhile | {counts['moved'] + deleted:,} | rows to move, and rows "
         "that Sentry deleted, without the same two numbers | "
@@ -133,9 +143,10 @@ def write(
         f"| … expired | {compared['expired']:,} | | {made[kinds.EXPIRED]:,} |",
         f"| … unreadable | {compared['unreadable']:,} | | {made[kinds.BROKEN]:,} |",
         "",
-        f"The {overtaken:,} rows overtaken by the last run is the only number above that is not "
-        "known independently: it lies between 0 and the rows that Sentry deleted during that run "
-        "and that no earlier run had counted. Nodes, payloads and write times of the whole table "
+        f"The {overtaken:,} rows that were deleted during a run before that had counted them is "
+        "the only number above that is not known independently: it lies between 0 and the rows "
+        "that Sentry deleted during runs and that no earlier run had counted. Nodes, payloads and "
+        "write times of the whole table "
         "were compared once more with what the test had made, without the program's own "
         "comparison: no difference, and nothing in the table that Sentry had deleted.",
         "",

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,9 +22,14 @@ _NOT_DURABLE = ("fsync=off", "full_page_writes=off", "synchronous_commit=off", "
 
 @dataclass(frozen=True)
 class PostgreSQL:
-    """A running PostgreSQL, reached as superuser `postgres` through a socket in `folder`."""
+    """A running PostgreSQL, reached as superuser `postgres` through a socket in `folder`.
+
+    :ivar restart: Ends it as an administrator does, with all connections, and starts it again;
+        returns when it answers.
+    """
 
     folder: Path
+    restart: Callable[[], None]
 
     def create_database(self, name: str, template: str = "template0") -> None:
         """Create a database as a copy of another one to which nobody is connected."""
@@ -76,13 +81,23 @@ def postgresql(
         command = [str(debian.program("postgres")), "-D", str(data)]
         for setting in settings:
             command += ["-c", setting]
-        # SIGINT is PostgreSQL's fast shutdown: it drops connections instead of waiting for them.
-        with processes.running(
-            command, folder / "log", user=owner, stop_with=signal.SIGINT
-        ) as program:
-            probe = [str(debian.program("pg_isready")), "--quiet", f"--host={folder}"]
-            program.wait_for(lambda: subprocess.run(probe).returncode == 0, "PostgreSQL")
-            yield PostgreSQL(folder)
+        with contextlib.ExitStack() as running:
+
+            def start() -> None:
+                # SIGINT is PostgreSQL's fast shutdown: it drops connections instead of waiting for
+                # them.
+                program = running.enter_context(
+                    processes.running(command, folder / "log", user=owner, stop_with=signal.SIGINT)
+                )
+                probe = [str(debian.program("pg_isready")), "--quiet", f"--host={folder}"]
+                program.wait_for(lambda: subprocess.run(probe).returncode == 0, "PostgreSQL")
+
+            def restart() -> None:
+                running.close()
+                start()
+
+            start()
+            yield PostgreSQL(folder, restart)
         if save is not None:
             # The archive appears whole or not at all.
             partial = save.with_name(save.name + ".partial")

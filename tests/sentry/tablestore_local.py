@@ -50,7 +50,7 @@ class TablestoreLocal:
 
 
 @contextlib.contextmanager
-def serving() -> Iterator[TablestoreLocal]:
+def serving(*arguments: str) -> Iterator[TablestoreLocal]:
     """Run a server on a free port and a folder of its own."""
     with tempfile.TemporaryDirectory(prefix="tablestore-local-") as name:
         folder = Path(name)
@@ -58,7 +58,7 @@ def serving() -> Iterator[TablestoreLocal]:
         command = [str(environment.HOME / "bin" / "tablestore-local")]
         command += ["--data", str(folder / "data"), "--listen", "127.0.0.1:0"]
         command += ["--metrics-listen", "127.0.0.1:0"]
-        command += ["--instance", "sentry"]
+        command += ["--instance", "sentry", *arguments]
         command += ["--access-key-id", key_id, "--access-key-secret", key_secret]
         with processes.running(command, folder / "log") as program:
             program.wait_for(lambda: _METRICS in program.said(), "tablestore-local")

@@ -39,7 +39,7 @@ def test_both_nodestores(
         stores = []
         for name, nodestore, space in (
             ("PostgreSQL", Nodestore(), disk.PostgreSQLDisk(postgresql, database)),
-            ("local", local.nodestore("bench", compression="zstd"), disk.LocalDisk(local, 30)),
+            ("local", local.nodestore("bench", compression="zstd"), disk.LocalDisk(local, 30, 3)),
         ):
             folder = tmp_path_factory.mktemp("bench")
             made = Installation(folder, database, nodestore, postgresql, redis, log_requests=False)
@@ -47,12 +47,12 @@ def test_both_nodestores(
         figures = measure.measure(stores, file, plan, steps.append)
         settings = stores[0].disk.settings()
     assert steps[-1] == "done"
+    operations = {(operation, n) for operation in ("set", "get", "get_multi") for n in (1, 2)}
+    assert set(figures[1].bounds) == operations
     for measured in figures:
-        assert set(measured.rates) == {
-            ("delete", 1),
-            *((operation, n) for operation in ("set", "get", "get_multi") for n in (1, 2)),
-        }
+        assert set(measured.rates) == {("delete", 1), *operations}
         assert min(measured.rates.values()) > 1
+        assert all(measured.rates[key] < bound for key, bound in figures[1].bounds.items())
         # Half a megabyte to four, of 400 events of 10 KB.
         assert 500 * NODES < measured.before.data < 10_000 * NODES
     assert figures[1].after[0].space.data < 0.75 * figures[1].before.data

@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import signal
 import threading
 import time
@@ -24,6 +25,7 @@ import pytest
 import services
 from console import Console
 from migrating import Migrate, Switched
+from sentry_tablestore.testing import LocalServer
 from tablestore_local import TablestoreLocal
 
 ROWS = int(os.environ.get("MIGRATION_ROWS", "4000"))
@@ -51,17 +53,23 @@ def switched(
         yield made
 
 
-def test_a_migration_that_is_killed_again_and_again_is_complete(switched: Switched) -> None:
+def test_a_migration_that_is_killed_again_and_again_is_complete(
+    switched: Switched, postgresql: services.PostgreSQL, tablestore: TablestoreLocal
+) -> None:
     gathered = migration_page.begun(ROWS, KILLS)
     chance = random.Random(ROWS)
     migrate = Migrate(switched.sentry, switched.folder / "checkpoint")
-    database = switched.database
+    database, before = switched.database, switched.folder / "before"
     made = Counter(kinds.kind(n) for n in range(ROWS))
     assert database.count() == ROWS
     deletable = migrating.ids(ROWS, switched.now, kinds.DELETED)
     pieces = [deletable[n :: KILLS + 1] for n in range(KILLS + 1)]
     kills: list[int] = []
-    unread = 0
+    # Nodes that were deleted between two runs and no run had counted; and those deleted during a
+    # run, of which it may have counted some.
+    unread = racing = deleted_meanwhile = 0
+    # The kills, Ctrl-C and the restart of PostgreSQL are all over the table.
+    step = ROWS // (KILLS + 3)
     begun = time.monotonic()
     with contextlib.ExitStack() as running:
         running.enter_context(switched.sentry.worker(["events.save_event"], 2))
@@ -70,29 +78,46 @@ def test_a_migration_that_is_killed_again_and_again_is_complete(switched: Switch
         reader = running.enter_context(switched.sentry.console())
         seen = running.enter_context(reading(switched, reader))
         saved = running.enter_context(saving(inside, reader))
-        for piece in pieces[:-1]:
-            ended = migrate.run(
-                "--rate",
-                str(SLOWLY),
-                ended_by=signal.SIGKILL,
-                after=migrating.random_moment(chance),
-            )
-            assert ended.status == -signal.SIGKILL, ended.stdout + ended.stderr
-            kills.append(migrating.rows_counted(migrate.checkpoint))
-            unread += len(piece) - database.counted(migrate.checkpoint, piece)
-            deleting.call("nodes.delete_multi", node_ids=piece)
-        interrupted = migrate.run("--rate", str(SLOWLY), ended_by=signal.SIGINT, after=0.5)
-        assert interrupted.status == 130, interrupted.stdout + interrupted.stderr
-        assert interrupted.seconds < 1
-        # The last run: while rows are deleted one by one that it has yet to come to, and with its
-        # connections to PostgreSQL cut off once.
-        racing = len(pieces[-1]) - database.counted(migrate.checkpoint, pieces[-1])
-        with deleted_one_by_one(deleting, pieces[-1]), later(1, database.cut_readers_off):
-            last = migrate.run()
+        for number, piece in enumerate(pieces):
+            if migrate.checkpoint.exists():
+                shutil.copy(migrate.checkpoint, before)
+            deleted = Deleting(deleting, piece[::2])
+            if number < KILLS:
+                ended = migrate.run(
+                    "--rate",
+                    str(SLOWLY),
+                    ended_by=signal.SIGKILL,
+                    at=(number + 1) * step,
+                    after=chance.uniform(0, 0.2),
+                    meanwhile=deleted,
+                )
+                assert ended.status == -signal.SIGKILL, ended.stdout + ended.stderr
+                kills.append(migrating.rows_counted(migrate.checkpoint))
+            else:
+                with throttled(tablestore) as busy:
+                    interrupted = migrate.run(
+                        "--rate",
+                        str(SLOWLY),
+                        ended_by=signal.SIGINT,
+                        at=(KILLS + 1) * step,
+                        meanwhile=deleted,
+                    )
+                assert interrupted.status == 130, interrupted.stdout + interrupted.stderr
+                assert interrupted.seconds < 1
+            racing += len(deleted.ids) - database.counted(before, deleted.ids)
+            deleted_meanwhile += len(deleted.ids)
+            left = [id for id in piece if id not in deleted.ids]
+            unread += len(left) - database.counted(migrate.checkpoint, left)
+            deleting.call("nodes.delete_multi", node_ids=left)
+    # The last run: PostgreSQL is restarted under it, without a Sentry, which would lose events.
+    last = migrate.run("--rate", str(SLOWLY), meanwhile=restarted(postgresql))
     seconds = time.monotonic() - begun
+    assert deleted_meanwhile > len(deletable) // 10
+    assert max(busy) > 10
 
     # 1. Every line of the report, with those of the runs that were killed, against what was made.
     assert last.status == 1, last.stdout + last.stderr
+    assert "Finished:" in last.stdout, last.stdout + last.stderr
     counts = last.counts()
     assert counts["read"] == sum(counts[name] for name in counts if name != "read")
     overtaken = ROWS - unread - counts["read"]
@@ -152,6 +177,8 @@ def test_a_migration_that_is_killed_again_and_again_is_complete(switched: Switch
             pickles=pickles,
             unread=unread,
             overtaken=overtaken,
+            deleted_meanwhile=deleted_meanwhile,
+            busy=busy,
             saved=len(saved.events),
             seen=seen,
             compared=compared,
@@ -220,32 +247,58 @@ def saving(inside: Console, reader: Console) -> Iterator[Saved]:
     assert {value["event_id"] for _, value in read} == submitted
 
 
+class Deleting:
+    """Deletes nodes in Sentry one by one, as long as the context lasts.
+
+    Whether any of them is left can be told only when a migration has ended: one that was killed may
+    have sent some just before.
+
+    :ivar ids: Those that it has deleted.
+    """
+
+    def __init__(self, inside: Console, ids: list[str]) -> None:
+        self.ids: list[str] = []
+        self._inside = inside
+        self._todo = ids
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._delete)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *raised: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _delete(self) -> None:
+        for id in self._todo:
+            if self._over.is_set():
+                return
+            self.ids.append(id)
+            self._inside.call("nodes.delete_multi", node_ids=[id])
+
+
 @contextmanager
-def deleted_one_by_one(inside: Console, ids: list[str]) -> Iterator[None]:
-    """Delete nodes in Sentry meanwhile, of which none may be left at the end."""
+def throttled(tablestore: TablestoreLocal) -> Iterator[list[int]]:
+    """Have the target ask to slow down, whole requests and then rows of them; gives how often.
 
-    def delete() -> None:
-        for id in ids:
-            inside.call("nodes.delete_multi", node_ids=[id])
-
-    thread = threading.Thread(target=delete)
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join()
-    assert not any(value for _, value in inside.call("nodes.get_multi", node_ids=ids))
+    Not the first row: Sentry's deletes, of one row each, would not get through before their time.
+    """
+    hits: list[int] = []
+    server = LocalServer(
+        tablestore.end_point, "sentry", tablestore.access_key_id, tablestore.access_key_secret
+    )
+    busy = {"operation": "BatchWriteRow", "code": "OTSServerBusy"}
+    with server.failing({**busy, "count": 30}, {**busy, "rows": [2, 4, 6], "count": 200}):
+        yield hits
+        hits += server.hits()
 
 
 @contextmanager
-def later(seconds: float, work: Any) -> Iterator[None]:
-    """Do something while the context lasts, after so many seconds."""
-    timer = threading.Timer(seconds, work)
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
+def restarted(postgresql: services.PostgreSQL) -> Iterator[None]:
+    """Restart PostgreSQL once the context has begun."""
+    postgresql.restart()
+    yield
 
 
 def failed(migrate: Migrate) -> list[str]:

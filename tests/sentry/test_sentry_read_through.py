@@ -148,6 +148,9 @@ def test_a_wrong_backend_is_refused_by_every_command(switched: Switched) -> None
         "'sentry.nodestore.django.DjangoNodestore' cannot be imported: "
     ) in str(caught.value)
     assert "Traceback" not in str(caught.value)
+    check = switched.sentry.tablestore("check")
+    assert check.returncode == 1
+    assert "FAIL  options         SENTRY_NODESTORE_OPTIONS: read_through: the bac" in check.stdout
 
 
 def test_copies_keep_what_they_are(switched: Switched) -> None:

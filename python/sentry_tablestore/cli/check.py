@@ -69,6 +69,13 @@ def _check_options(report: Report, configuration: Configuration) -> Optional[Tab
         text = error.format_message() if isinstance(error, click.ClickException) else str(error)
         report.add("options", FAILED, text, "See `sentry-tablestore --help`.")
         return None
+    try:
+        configuration.validate()
+    except click.ClickException as error:
+        report.add(
+            "options", FAILED, error.format_message(), "Every `sentry` command ends with this."
+        )
+        return store
     options = store.options
     kept = "for ever"
     if options.default_ttl is not None:

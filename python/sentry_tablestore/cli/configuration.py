@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from datetime import timedelta
-from typing import Any, Callable, Dict, Mapping, Optional
+from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 
 import click
 
@@ -54,6 +54,8 @@ class Configuration:
         """
         if self._store is None:
             self._store = self._make_store()
+            # They tell of Sentry, and a file of them is that of Sentry's user.
+            self._store.observers.remove(self._store.options.metrics)
             if self.verbose:
                 _show_requests(self._store.options.logger_name)
             else:
@@ -72,6 +74,23 @@ class Configuration:
         if self._backend is None:
             self._backend = self._make_backend()
         return self._backend
+
+    def validate(self) -> None:
+        """Do what every `sentry` command does at its start with the options of its settings.
+
+        :raises click.ClickException: with which each of them would end.
+        """
+        if not self.is_sentrys():
+            return
+        try:
+            self.backend().validate()
+        except click.ClickException:
+            raise
+        except Exception as error:
+            # The old store of read_through is another project's, which may raise anything.
+            raise click.ClickException(
+                f"{self.sentry().SENTRY_NODESTORE} is not valid: {type(error).__name__}: {error}"
+            ) from error
 
     def sentry(self) -> Any:
         """Configure the Sentry of this Python environment, and give Django's settings.
@@ -128,7 +147,7 @@ class Configuration:
             ) from error
         options = dict(settings.SENTRY_NODESTORE_OPTIONS)
         if issubclass(getattr(cls, "store_class", object), TablestoreKVStorage):
-            options.update(self._overriding())
+            options = _with(options, self._overriding())
         return cls(**options)
 
     def _without_sentry(self) -> Dict[str, Any]:
@@ -138,8 +157,7 @@ class Configuration:
         if path:
             options = read_file(path)
             self.source = path
-        options.update(self._overriding())
-        return options
+        return _with(options, self._overriding())
 
     def _overriding(self) -> Dict[str, Any]:
         """Give the options of the environment, and those of arguments over them."""
@@ -150,6 +168,16 @@ class Configuration:
             if name not in ("config", "options")
         )
         return options
+
+
+def _with(options: Dict[str, Any], over: Dict[str, Any]) -> Dict[str, Any]:
+    """Give the options with others over them, whose credentials replace all that were there."""
+    replaced: Tuple[str, ...] = ()
+    if "credentials_provider" in over:
+        replaced = ("access_key_id", "access_key_secret", "sts_token")
+    elif "access_key_id" in over:
+        replaced = ("access_key_secret", "sts_token", "credentials_provider")
+    return {**{name: options[name] for name in options if name not in replaced}, **over}
 
 
 def read_file(path: str) -> Dict[str, Any]:

@@ -69,4 +69,7 @@ def _object(id: str, value: bytes) -> bytes:
         "node": json.loads(payload.decode("utf-8")),
         "subkeys": {name: json.loads(text.decode("utf-8")) for name, text in subkeys.items()},
     }
-    return json.dumps(parts).encode("ascii") + b"\n"
+    try:
+        return json.dumps(parts).encode("ascii") + b"\n"
+    except RecursionError:
+        raise node.too_deep(id) from None

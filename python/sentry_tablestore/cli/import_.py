@@ -39,7 +39,8 @@ def import_(
 
     Each node gets the time of its last write that it had, so that it expires as it would have. A
     node that is newer in the table stays as it is; with --only-missing every one that is there. So
-    it can be stopped and repeated at any time.
+    it can be stopped and repeated at any time. Failures that may pass, such as throttling, are
+    waited for, a minute long.
 
     With --to-django the nodes go to PostgreSQL, where Sentry's Django nodestore keeps them, by the
     same rules; this needs Sentry's settings, and no table of Tablestore.

@@ -1,5 +1,6 @@
 """`sentry-tablestore migrate`: move a whole nodestore into the table."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -13,11 +14,11 @@ from ..migration import estimate as estimates
 from ..migration.carry import Carrier
 from ..migration.checkpoint import Checkpoint, CheckpointError, Keeper
 from ..migration.checkpoint_file import FileKeeper
-from ..migration.checkpoint_table import TableKeeper
+from ..migration.checkpoint_table import JOURNAL, TableKeeper
 from ..migration.legacy import LegacyReader, LegacyReaderError
 from ..migration.progress import Progress
 from ..migration.rate import Rate, parse_rate
-from ..migration.report import report, write_failures
+from ..migration.report import report, shown_failures, write_failures
 from ..migration.run import FAILED, STOPPED, Migration
 from ..migration.sources.source import Source, SourceError
 from .configuration import Configuration
@@ -58,7 +59,9 @@ class _RateType(click.ParamType):
     help=f"How far it is; 'table' keeps that beside the source. Default: {_CHECKPOINT}",
 )
 @click.option("--resume/--restart", default=True, help="Go on from the checkpoint, or begin anew.")
-@click.option("--failed", metavar="FILE", help="For ids that failed. Default: CHECKPOINT.failed")
+@click.option(
+    "--failed", metavar="FILE", help="For ids that failed. Default: CHECKPOINT.failed, or none."
+)
 @click.option("--patience", default="10m", metavar="TIME", help="For what may pass. Default: 10m")
 @click.option("--dry-run", is_flag=True, help="Estimate rows, bytes, capacity units and time.")
 @pass_configuration
@@ -93,7 +96,8 @@ def migrate(
        and drop the old nodestore when you are sure.
     To move before Sentry is switched, migrate with --options FILE first, do
     steps 1 and 2, and migrate --since the day of the first one's start, with
-    another --checkpoint, for what was written meanwhile.
+    another --checkpoint, for what was written meanwhile. What Sentry deletes
+    before the switch, after it was moved, stays in the table until it expires.
 
     Each row keeps the time of its last write, and so its remaining life. Rows that are older than
     default_ttl are skipped; a newer node in the table is never overwritten. A CLASS other than
@@ -101,7 +105,9 @@ def migrate(
 
     Failures that may pass (a database that restarts, a target that asks to slow down) are waited
     for, --patience long. Ctrl-C ends within a second, and the next run goes on. When every row is
-    done, the next run tries the failed ones again. The exit status is 0 only if nothing failed.
+    done, the next run tries the failed ones again. The exit status is 0 only if nothing failed. Up
+    to 20 ids that failed are shown; --failed FILE, or with --checkpoint table the table
+    sentry_tablestore_migration_failed there, has all.
 
     Needs ots:DescribeTable, ots:BatchWriteRow, ots:BatchGetRow, ots:GetRow and ots:UpdateRow; for
     a table as the source ots:DescribeTable, ots:GetRange, ots:BatchGetRow and ots:GetRow there.
@@ -120,12 +126,12 @@ def migrate(
         keeper: Keeper = FileKeeper(checkpoint)
         if checkpoint == _IN_TABLE and connect is not None:
             keeper = TableKeeper(connect, f"{target.instance}/{target.table_name}")
-        with_failures = (
-            failed or (_CHECKPOINT if checkpoint == _IN_TABLE else checkpoint) + ".failed"
-        )
-        status = _run(
-            source, target, keeper, resume, allow_pickle, workers, rate, waits, with_failures
-        )
+        if failed is None and checkpoint != _IN_TABLE:
+            failed = checkpoint + ".failed"
+        with contextlib.closing(keeper):
+            status = _run(
+                source, target, keeper, resume, allow_pickle, workers, rate, waits, failed
+            )
     except (SourceError, CheckpointError) as error:
         raise click.ClickException(str(error)) from error
     if status:
@@ -141,11 +147,13 @@ def _run(
     workers: int,
     rate: Optional[Rate],
     patience: float,
-    failed_file: str,
+    failed_file: Optional[str],
 ) -> int:
     """Run the migration and give the exit status."""
     identity = {"source": source.identity(), "target": _identity(target)}
-    keeper.lock()
+    warning = keeper.lock()
+    if warning:
+        click.echo(warning, err=True)
     if not resume:
         keeper.forget()
     saved = Checkpoint(keeper, identity)
@@ -178,13 +186,13 @@ def _run(
         progress.finish()
         if legacy is not None:
             legacy.close()
-    failures = write_failures(saved, failed_file) if saved.tally().failures else 0
+    failures = saved.tally().failures
+    where = _keep_failures(saved, failed_file)
     seconds = migration.status().seconds
-    told = report(
-        saved.tally(), ending, seconds, saved.seconds, before, failed_file if failures else ""
-    )
-    for line in told:
+    for line in report(saved.tally(), ending, seconds, saved.seconds, before, where):
         click.echo(line)
+    for line in shown_failures(saved):
+        click.echo(line, err=True)
     if ending == FAILED:
         click.echo(f"Error: {_reason(migration.failure)}", err=True)
     if ending == STOPPED:
@@ -198,15 +206,28 @@ def _run(
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
-    saved.close()
     return status
 
 
-def _identity(target: TablestoreKVStorage) -> Dict[str, str]:
+def _keep_failures(saved: Checkpoint, path: Optional[str]) -> str:
+    """Write the file of rows that failed, if there is to be one, and say where they are."""
+    try:
+        failures = saved.tally().failures if path is None else write_failures(saved, path)
+    except (OSError, CheckpointError) as error:
+        click.echo(f"{path} cannot be written: {error}", err=True)
+        return ""
+    if not failures:
+        return ""
+    return f"table {JOURNAL}, beside the source" if path is None else path
+
+
+def _identity(target: TablestoreKVStorage) -> Dict[str, Optional[str]]:
     return {
         "end_point": target.options.end_point,
         "instance": target.instance,
         "table": target.table_name,
+        # By it rows were skipped as expired.
+        "default_ttl": str(target.default_ttl) if target.default_ttl else None,
     }
 
 

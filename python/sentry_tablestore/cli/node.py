@@ -26,6 +26,8 @@ def split(id: str, value: bytes) -> Tuple[bytes, Dict[str, bytes]]:
     for line in [lines[0]] + lines[2::2]:
         try:
             json.loads(line.decode("utf-8"))
+        except RecursionError:
+            raise too_deep(id) from None
         except ValueError:
             kind = "a pickle of an old Sentry" if line.startswith(b"\x80") else "something else"
             raise click.ClickException(
@@ -33,6 +35,13 @@ def split(id: str, value: bytes) -> Tuple[bytes, Dict[str, bytes]]:
             ) from None
     subkeys = [name.decode("utf-8", "replace") for name in lines[1::2]]
     return lines[0], dict(zip(subkeys, lines[2::2]))
+
+
+def too_deep(id: str) -> click.ClickException:
+    """Give the error for a node that Python cannot read."""
+    return click.ClickException(
+        f"node '{id}' holds JSON that is nested too deeply (--raw shows it)"
+    )
 
 
 def join(payload: bytes, subkeys: Dict[str, bytes]) -> bytes:
@@ -50,11 +59,15 @@ def encode(text: bytes) -> bytes:
     """
     try:
         value: Any = json.loads(text.decode("utf-8"), parse_constant=_refuse)
+        return json.dumps(value, separators=(",", ":"), sort_keys=True).encode("ascii")
+    except RecursionError:
+        raise click.ClickException(
+            "the input is JSON that is nested too deeply (--raw takes anything)"
+        ) from None
     except ValueError as error:
         raise click.ClickException(
             f"the input is no JSON: {error} (--raw takes anything)"
         ) from None
-    return json.dumps(value, separators=(",", ":"), sort_keys=True).encode("ascii")
 
 
 def _refuse(constant: str) -> None:

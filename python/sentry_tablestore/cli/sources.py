@@ -106,7 +106,7 @@ def source_options(function: Callable[..., Any]) -> Callable[..., Any]:
 def opened(configuration: Configuration, chosen: Chosen, spool: str) -> Opened:
     """Make the source, and the table.
 
-    :param spool: Path at which to keep the ids that come from stdin.
+    :param spool: What the path begins with at which to keep the ids that come from stdin.
     :raises SourceError: naming what is wrong.
     """
     settings, target = _settings_and_target(configuration, chosen.path == DJANGO)
@@ -201,7 +201,8 @@ def _store(options: Dict[str, Any]) -> TablestoreKVStorage:
         for name in ("default_ttl", "compression", "reserved_throughput", "automatic_expiry")
         if options.get(name) is not None
     }
-    options.pop("read_through", None)
+    for name in ("read_through", "metrics"):  # of Sentry, not of a table
+        options.pop(name, None)
     return TablestoreKVStorage(
         options.pop("instance", None),
         options.pop("table", None) or "nodestore",

@@ -40,8 +40,9 @@ def stats(configuration: Configuration, size: Optional[int], top: int, as_json: 
     that are hidden because they have expired are not counted. Days are those in UTC on which the
     nodes were last written.
 
-    "stored" are the bytes of the values in the table, "raw" before compression. Needs ots:GetRange
-    and, for large nodes, ots:GetRow.
+    "stored" are the bytes of the values in the table, "raw" before compression; "oldest" and
+    "newest" are the last writes of the nodes that were read. Needs ots:GetRange and, for large
+    nodes, ots:GetRow.
     """
     store = configuration.store()
     with _progress() as show:
@@ -90,9 +91,13 @@ def _object(survey: Survey) -> Dict[str, Any]:
         "nodes_read": survey.read,
         "seconds": round(survey.seconds, 3),
         "total": amount(_total(survey)),
-        "oldest": _moment(survey.oldest) if survey.read else None,
-        "newest": _moment(survey.newest) if survey.read else None,
-        "kinds": {name: amount(one) for name, one in survey.of("kind").items()},
+        "oldest": _moment(_oldest(survey)) if survey.read else None,
+        "newest": _moment(_newest(survey)) if survey.read else None,
+        "kinds": {
+            name: dict(amount(one), oldest=_moment(oldest), newest=_moment(newest))
+            for name, one in survey.of("kind").items()
+            for oldest, newest in [survey.written[name]]
+        },
         "days": {name: amount(one) for name, one in survey.of("day").items()},
         "compressions": {name: amount(one) for name, one in survey.of("compression").items()},
         "largest": [
@@ -121,7 +126,7 @@ def _print(table: str, survey: Survey) -> None:
     stored, raw = _bytes(total.stored, survey.exact), _bytes(total.raw, survey.exact)
     noun = "node" if total.nodes == (1, 0) else "nodes"
     click.echo(f"Table '{table}' holds {nodes} {noun}: {stored} stored, {raw} raw.")
-    click.echo(f"Written from {_moment(survey.oldest)} to {_moment(survey.newest)}.")
+    click.echo(f"Written from {_moment(_oldest(survey))} to {_moment(_newest(survey))}.")
     if not survey.exact:
         click.echo(f"Estimated from {survey.read:,} nodes; ± holds 19 times out of 20.")
     if not survey.complete:
@@ -129,9 +134,17 @@ def _print(table: str, survey: Survey) -> None:
             "There are more of the other ids than were counted: only stats without --sample tells."
         )
     kinds = survey.of("kind")
-    _table("kind", {KINDS[name]: kinds[name] for name in KINDS if name in kinds}, survey.exact)
-    _table("compression", survey.of("compression"), survey.exact)
-    _table("day", survey.of("day"), survey.exact)
+    names = [name for name in KINDS if name in kinds]
+    rows = _rows("kind", {KINDS[name]: kinds[name] for name in names}, survey.exact)
+    days = [[_day(moment) for moment in survey.written[name]] for name in names]
+    dated = [row + dates for row, dates in zip(rows, [["oldest", "newest"], *days])]
+    for table in (
+        dated,
+        _rows("compression", survey.of("compression"), survey.exact),
+        _rows("day", survey.of("day"), survey.exact),
+    ):
+        click.echo()
+        _lines(table, "<" + ">" * (len(table[0]) - 1))
     if survey.largest:
         click.echo("\nlargest nodes read")
         rows = [
@@ -149,8 +162,8 @@ def _print(table: str, survey: Survey) -> None:
         _lines([[id, error] for id, error in survey.broken], "<<")
 
 
-def _table(title: str, amounts: Dict[str, Amount], exact: bool) -> None:
-    click.echo()
+def _rows(title: str, amounts: Dict[str, Amount], exact: bool) -> List[List[str]]:
+    """Give the rows of a table, the headings first."""
     rows = [[title, "nodes", "stored", "raw", "ratio"]]
     for name, one in amounts.items():
         ratio = f"{one.raw.value / one.stored.value:.1f}" if one.stored.value else "-"
@@ -163,7 +176,7 @@ def _table(title: str, amounts: Dict[str, Amount], exact: bool) -> None:
                 ratio,
             ]
         )
-    _lines(rows, "<>>>>")
+    return rows
 
 
 def _lines(rows: List[List[str]], alignment: str) -> None:
@@ -171,6 +184,14 @@ def _lines(rows: List[List[str]], alignment: str) -> None:
     for row in rows:
         cells = [format(cell, f"{side}{n}") for cell, side, n in zip(row, alignment, widths)]
         click.echo("  ".join(cells).rstrip())
+
+
+def _oldest(survey: Survey) -> int:
+    return min(oldest for oldest, _ in survey.written.values())
+
+
+def _newest(survey: Survey) -> int:
+    return max(newest for _, newest in survey.written.values())
 
 
 def _total(survey: Survey) -> Amount:
@@ -200,6 +221,10 @@ def _size(size: float) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:,.1f} TB"
+
+
+def _day(milliseconds: int) -> str:
+    return _moment(milliseconds)[:10]
 
 
 def _moment(milliseconds: int) -> str:

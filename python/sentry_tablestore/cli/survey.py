@@ -66,8 +66,8 @@ class Survey:
     :ivar complete: False where there are more ids that are no hashes than were counted.
     :ivar read: Nodes that were read.
     :ivar seconds: How long it took.
-    :ivar oldest: Of the nodes read, when the oldest was written, in ms since 1970; 0 without any.
-    :ivar newest: And the newest.
+    :ivar written: Of the nodes read of each kind, when the oldest and the newest were written, in
+        ms since 1970.
     :ivar largest: The largest nodes read, by bytes before compression, the largest first.
     :ivar broken: Id and reason of nodes read that cannot be decoded, the first of them.
     :ivar broken_nodes: How many of those were read.
@@ -78,8 +78,7 @@ class Survey:
         self.complete = True
         self.read = 0
         self.seconds = 0.0
-        self.oldest = 0
-        self.newest = 0
+        self.written: Dict[str, Tuple[int, int]] = {}
         self.largest: List[ScannedNode] = []
         self.broken: List[Tuple[str, str]] = []
         self.broken_nodes = 0
@@ -99,8 +98,9 @@ class Survey:
     def see(self, node: ScannedNode) -> Dict[Key, List[int]]:
         """Note a node that was read, and give what it adds to which total."""
         self.read += 1
-        self.oldest = min(self.oldest or node.written, node.written)
-        self.newest = max(self.newest, node.written)
+        kind = kind_of(node.id)
+        oldest, newest = self.written.get(kind, (node.written, node.written))
+        self.written[kind] = min(oldest, node.written), max(newest, node.written)
         if node.error:
             self.broken_nodes += 1
             if len(self.broken) < self._top:
@@ -112,7 +112,7 @@ class Survey:
         day = time.strftime("%Y-%m-%d", time.gmtime(node.written / 1000))
         adds = [1, node.stored, max(node.size, 0)]
         compression = "cannot be decoded" if node.error else node.compression or "none"
-        keys = [("all", ""), ("kind", kind_of(node.id)), ("day", day), ("compression", compression)]
+        keys = [("all", ""), ("kind", kind), ("day", day), ("compression", compression)]
         return dict.fromkeys(keys, adds)
 
     def cut(self) -> None:

@@ -52,7 +52,8 @@ def verify(
     overwrites a newer node; where the source tells no times, it overwrites nothing at all.
 
     Up to 20 findings are shown; --findings has all: id, what, and detail, with tabs between. The
-    exit status is 0 only if the table has everything, after the repair if there was one.
+    exit status is 0 only if the table has everything, after the repair if there was one, and the
+    source has any nodes.
 
     Needs ots:DescribeTable, ots:BatchGetRow, ots:GetRow and ots:GetRange; --repair what migrate
     needs.
@@ -121,7 +122,10 @@ def _report(verifier: Verifier, sides: Opened, sample: Optional[int], told: List
     for kind, count in verifier.counts.items():
         if count:
             click.echo(f"  {kind:<11}{count:>12,}  {WORDS[kind]}")
-    click.echo("Complete." if verifier.complete else "Not complete.")
+    ending = "Complete." if verifier.complete else "Not complete."
+    if not verifier.nodes:
+        ending = "Nothing was compared: the source has no nodes. Is it the right one?"
+    click.echo(ending)
     sys.stdout.flush()
 
 

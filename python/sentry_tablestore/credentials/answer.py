@@ -78,7 +78,9 @@ def moment(seconds: Optional[float]) -> str:
 def of_answer(answer: Any) -> Union[Credentials, str]:
     """Make credentials of a provider's answer, or tell what is wrong with it.
 
-    Nothing is raised, as an error monitor records the local variables of a traceback's frames.
+    An error monitor records the local variables of a traceback's frames, and those here hold the
+    secret. So no Exception is raised, whatever the answer's own code does; and what else may be
+    raised meanwhile, such as the deadline of a task, goes on without these frames.
 
     :param answer: (id, secret), (id, secret, token) or (id, secret, token, expiration); or a
         mapping or an object with `access_key_id`, `access_key_secret`, perhaps `security_token` or
@@ -86,6 +88,17 @@ def of_answer(answer: Any) -> Union[Credentials, str]:
         (`AccessKeyId`, `get_access_key_id()`) are taken too. The expiration is a datetime (UTC
         where it has no time zone), seconds or milliseconds since 1970, ISO 8601 text, or None.
     """
+    try:
+        return _made_of(answer)
+    except Exception as error:  # noqa: BLE001 - told, but not its text: that may be the answer's
+        return f"its answer cannot be read: {type(error).__name__}"
+    except BaseException as error:  # noqa: BLE001 - raised again
+        raise error.with_traceback(None)  # noqa: B904 - it is the same one
+    finally:
+        answer = None
+
+
+def _made_of(answer: Any) -> Union[Credentials, str]:
     if isinstance(answer, (tuple, list)):
         if not 2 <= len(answer) <= 4:
             return (
@@ -143,7 +156,17 @@ def _problem(name: str, value: Any) -> str:
 
 
 def _seconds(given: Any) -> Union[float, str, None]:
-    """Give an expiration in seconds since 1970, None for None, or what is wrong with it."""
+    """Give an expiration in seconds since 1970, None for None, or what is wrong with it.
+
+    Those of another time are moved to its ends: "never" is written as the last day of 9999.
+    """
+    seconds = _unbounded_seconds(given)
+    if seconds is None or isinstance(seconds, str):
+        return seconds
+    return max(0.0, min(seconds, float(_LARGEST_SECONDS)))
+
+
+def _unbounded_seconds(given: Any) -> Union[float, str, None]:
     if given is None or given == "":
         return None
     if isinstance(given, datetime):
@@ -166,5 +189,5 @@ def _seconds(given: Any) -> Union[float, str, None]:
         offset = timedelta(hours=int(found.group(9) or 0), minutes=int(found.group(10) or 0))
         if found.group(8) == "-":
             offset = -offset
-        return (written - offset - _EPOCH) / _SECOND
+        return (written - _EPOCH) / _SECOND - offset / _SECOND
     return f"its expiration must be a datetime, a number or text, not {type(given).__name__}"

@@ -46,6 +46,7 @@ class _State:
         "failed_at",
         "failure",
         "given",
+        "handing",
         "lock",
         "refused_at",
     )
@@ -59,6 +60,8 @@ class _State:
         self.failure = ""
         self.failed_at = float("-inf")
         self.refused_at = float("-inf")
+        # Not `lock`, which is held as long as the provider takes.
+        self.handing = threading.RLock()
         # What the engine's clients have, by handle.
         self.given: Dict[int, Credentials] = {}
 
@@ -138,8 +141,8 @@ class Rotation:
         credentials = state.credentials
         if state.given.get(handle) is credentials:
             return credentials  # type: ignore[return-value]
-        # Under the lock: no thread that was held up brings older ones after these.
-        with state.lock:
+        # Under a lock: no thread that was held up brings older ones after these.
+        with state.handing:
             credentials = state.credentials
             if state.given.get(handle) is not credentials:
                 status, result = credentials.give_to(native, handle)[:2]
@@ -203,10 +206,10 @@ class Rotation:
 
     def _fetch(self, state: _State) -> str:
         try:
-            answer = self._provider.fetch()
+            # The answer has no name here: see `of_answer`.
+            credentials = of_answer(self._provider.fetch())
         except Exception as error:  # noqa: BLE001 - told, and raised where there is nothing else
             return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        credentials = of_answer(answer)
         if isinstance(credentials, str):
             return credentials
         now = self._clock()
@@ -221,10 +224,13 @@ class Rotation:
         return ""
 
     def _error(self, problem: str) -> TablestoreAuthenticationError:
-        return TablestoreAuthenticationError(
+        error = TablestoreAuthenticationError(
             f"no credentials from credentials_provider {self.name}: {problem}",
             operation="credentials",
         )
+        # That of its class is for a key that the service has seen.
+        error.advice = "Nothing was sent: mend the provider, or name another in that option."
+        return error
 
     def _warn(self, problem: str) -> None:
         attention.warn(

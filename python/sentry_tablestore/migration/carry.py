@@ -22,8 +22,9 @@ from ..errors import (
 from ..kvstore.arguments import checked_id
 from ..kvstore.imported import ImportedNode
 from .legacy import LegacyReader
+from .sent import Sent
 from .sources import source
-from .sources.source import Reader, Source, SourceRow, payload
+from .sources.source import Reader, Source, SourceRow, TooLargeError, payload
 from .tally import Failure, Tally
 
 TEMPORARY = (
@@ -83,38 +84,67 @@ class Carrier:
         self._target = target
         self._legacy = legacy
 
-    def carry(self, rows: List[SourceRow], reader: Reader) -> Carried:
+    def carry(self, rows: List[SourceRow], reader: Reader, sent: Optional[Sent] = None) -> Carried:
         """Carry rows, then look at the source again and follow what has changed there meanwhile.
 
+        :param sent: Of this worker: what an attempt that failed has left in it is settled first.
         :raises TablestoreError: one of TEMPORARY, after which the same call may be repeated, or
             another that concerns no single row.
         :raises SourceError: from looking at the source again.
         """
+        sent = Sent() if sent is None else sent
+        self.settle(sent, reader)
         carried = Carried()
-        moved = self._move(rows, carried)
+        moved = self._move(rows, carried, sent)
         for _ in range(_ROUNDS):
             changed = reader.changed(list(moved.values()))
             if not changed:
                 break
-            self._follow(changed, moved, carried)
+            self._follow(changed, moved, carried, sent)
+        sent.clear()
         carried.tally.moved += len(moved)
         carried.tally.bytes += sum(len(row.value or b"") for row in moved.values())
         return carried
 
+    def settle(self, sent: Sent, reader: Reader) -> None:
+        """Take back what was sent by an attempt that did not come to its end, and has been deleted
+        in the source since it was read.
+
+        What is still there when it is looked at here needs no other look: whoever deletes it
+        later deletes it from the target as well.
+
+        :raises TablestoreError: as `carry`.
+        :raises SourceError: as `carry`.
+        """
+        rows = sent.rows()
+        if not rows:
+            return
+        gone = {row.id for row in reader.changed(rows) if row.trouble == source.GONE}
+        self._discard([row for row in rows if row.id in gone])
+        sent.clear()
+
     def _follow(
-        self, changed: List[SourceRow], moved: Dict[str, SourceRow], carried: Carried
+        self,
+        changed: List[SourceRow],
+        moved: Dict[str, SourceRow],
+        carried: Carried,
+        sent: Sent,
     ) -> None:
         gone = [moved.pop(row.id) for row in changed if row.trouble == source.GONE]
         if gone:
-            # Only what was imported: a node that Sentry wrote into the target since then stays.
-            self._target.discard_many([row.id for row in gone], [row.written for row in gone])
+            self._discard(gone)
             carried.tally.skip("deleted", len(gone))
         again = [row for row in changed if row.trouble != source.GONE]
         for row in again:
             del moved[row.id]
-        moved.update(self._move(again, carried))
+        moved.update(self._move(again, carried, sent))
 
-    def _move(self, rows: List[SourceRow], carried: Carried) -> Dict[str, SourceRow]:
+    def _discard(self, rows: List[SourceRow]) -> None:
+        # Only what was imported: a node that Sentry wrote into the target since then stays.
+        if rows:
+            self._target.discard_many([row.id for row in rows], [row.written for row in rows])
+
+    def _move(self, rows: List[SourceRow], carried: Carried, sent: Sent) -> Dict[str, SourceRow]:
         """Import rows and give those that are in the target now, by their ids."""
         once = {row.id: row for row in rows}
         if len(once) < len(rows):
@@ -124,6 +154,7 @@ class Carrier:
             # So that an import can be taken back, which goes by the write time.
             now = int(time.time() * 1000)
             importable = [row._replace(written=now) for row in importable]
+        sent.add(importable)
         moved: Dict[str, SourceRow] = {}
         outcomes = self._import(importable, self._source.encoding, carried)
         decoded: List[SourceRow] = []
@@ -170,6 +201,9 @@ class Carrier:
         """Give a row that the engine took for a pickle or for broken as a plain JSON payload."""
         try:
             plain = payload(self._source.encoding, row.value or b"")
+        except TooLargeError:
+            carried.fail(row.id, "too large")
+            return None
         except ValueError as error:
             carried.fail(row.id, "broken", " ".join(str(error).split()))
             return None
@@ -231,6 +265,6 @@ _TEMPORARY_KINDS = frozenset(_kinds(TEMPORARY))
 def _is_json(plain: bytes) -> bool:
     try:
         json.loads(plain.split(b"\n", 1)[0].decode("utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter for what is nested too deeply
         return False
     return True

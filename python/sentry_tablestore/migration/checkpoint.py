@@ -5,6 +5,8 @@ counts. Cursors and counts are saved together, so the counts are right after any
 either in both or in neither, and one that is done again finds its rows in the target and counts
 them as moved then. Rows that failed are saved with the same guarantee, as a journal.
 
+What each worker is about to send is kept as well, for the next run to look at: see `sent.py`.
+
 Where it is kept is a `Keeper`: `checkpoint_file.FileKeeper` or `checkpoint_table.TableKeeper`.
 """
 
@@ -24,15 +26,24 @@ class CheckpointError(Exception):
 
 
 class Keeper:
-    """Keeps one JSON object and a journal of failures, for one migration at a time."""
+    """Keeps one JSON object and a journal of failures, for one migration at a time.
+
+    :ivar trouble: What it is waiting for; "" when all goes well.
+    """
+
+    trouble = ""
 
     def describe(self) -> str:
         """Say where, for people."""
         raise NotImplementedError
 
-    def lock(self) -> None:
+    def endure(self, patience: float, stop: threading.Event) -> None:
+        """Say for how many seconds to wait for a place that does not answer, and what ends that."""
+
+    def lock(self) -> str:
         """Keep others off until `close`, or the end of this process.
 
+        :returns: a warning for people; "" when there is none.
         :raises CheckpointError: when another migration has it.
         """
         raise NotImplementedError
@@ -59,6 +70,22 @@ class Keeper:
 
     def forget(self) -> None:
         """Drop all that was saved."""
+        raise NotImplementedError
+
+    def send(self, worker: int, text: str) -> None:
+        """Keep a worker's text in the place of its last one. It need outlive this process only,
+        not the machine.
+
+        :raises CheckpointError: when it could not.
+        """
+        raise NotImplementedError
+
+    def sent(self) -> List[str]:
+        """Give the texts that workers, of whatever run, left."""
+        raise NotImplementedError
+
+    def forget_sent(self) -> None:
+        """Drop these texts."""
         raise NotImplementedError
 
     def close(self) -> None:
@@ -147,6 +174,27 @@ class Checkpoint:
         with self._lock:
             start, end = self._retried, self._journal
         return self.keeper.failures(start, end)
+
+    def send(self, worker: int, written: Dict[str, int]) -> None:
+        """Keep which rows a worker is about to send to the target: their write times by id."""
+        self.keeper.send(worker, json.dumps({"identity": self._identity, "written": written}))
+
+    def sent(self) -> List[Dict[str, int]]:
+        """Give what earlier runs of this migration were about to send when they ended."""
+        left = []
+        for text in self.keeper.sent():
+            try:
+                told = json.loads(text)
+            except ValueError:
+                continue  # half of a file, after the machine went down
+            # What another migration sent, before --restart, is to be found in another source.
+            if told["identity"] == self._identity:
+                left.append(told["written"])
+        return left
+
+    def forget_sent(self) -> None:
+        """Drop what was kept by `send`: all of it has been settled."""
+        self.keeper.forget_sent()
 
     @property
     def journal(self) -> int:

@@ -1,6 +1,7 @@
 """A checkpoint in a file, replaced as a whole, and a journal of failures beside it."""
 
 import fcntl
+import glob
 import json
 import os
 from typing import Any, Dict, Iterator, List, Optional, Tuple
@@ -12,7 +13,7 @@ from .tally import Failure
 
 
 class FileKeeper(Keeper):
-    """FILE, with FILE.journal of the failures and FILE.lock beside it.
+    """FILE, with FILE.journal of the failures, FILE.sent.N of worker N and FILE.lock beside it.
 
     :param path: FILE. Its folder must be there.
     """
@@ -26,7 +27,7 @@ class FileKeeper(Keeper):
     def describe(self) -> str:
         return f"the checkpoint {self.path}"
 
-    def lock(self) -> None:
+    def lock(self) -> str:
         try:
             file = open(  # noqa: SIM115 - open as long as the lock is held
                 self.path + ".lock", "a+", opener=private_file.opener
@@ -41,6 +42,7 @@ class FileKeeper(Keeper):
                 f"another migration is running with the checkpoint {self.path}: one at a time"
             ) from None
         self._lock_file = file
+        return ""
 
     def load(self) -> Optional[Dict[str, Any]]:
         try:
@@ -92,10 +94,39 @@ class FileKeeper(Keeper):
                 pass  # there is nothing to forget
         self._length = 0
 
+    def send(self, worker: int, text: str) -> None:
+        path = f"{self.path}.sent.{worker}"
+        partial = path + ".partial"
+        try:
+            with private_file.create(partial, "x", encoding="utf-8") as file:
+                file.write(text)
+            # Without a flush: what the system has of it outlives a kill.
+            os.replace(partial, path)
+        except OSError as error:
+            raise CheckpointError(f"{path} cannot be written: {error}") from error
+
+    def sent(self) -> List[str]:
+        texts = []
+        for path in self._sent_files():
+            try:
+                with open(path, encoding="utf-8") as file:
+                    texts.append(file.read())
+            except OSError as error:
+                raise CheckpointError(f"{path} cannot be read: {error}") from error
+        return texts
+
+    def forget_sent(self) -> None:
+        for path in self._sent_files():
+            os.remove(path)
+
     def close(self) -> None:
         if self._lock_file is not None:
             self._lock_file.close()
             self._lock_file = None
+
+    def _sent_files(self) -> List[str]:
+        names = glob.glob(glob.escape(self.path) + ".sent.*")
+        return [name for name in names if not name.endswith(".partial")]
 
     def _lengthen_journal(self, failures: List[Failure]) -> int:
         """Write behind what the last checkpoint counts on, and give the new length."""

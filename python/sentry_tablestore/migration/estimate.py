@@ -6,9 +6,10 @@ from typing import Dict, List, NamedTuple, Optional
 from .progress import duration, megabytes
 from .rate import Rate
 from .sources import source
-from .sources.source import Source, payload
+from .sources.source import Source, TooLargeError, payload
 
 SAMPLED = 2000
+_AT_ONCE = 2 << 20
 CAPACITY_UNIT = 4096
 """Bytes of a row that one write capacity unit pays."""
 _ROW_OVERHEAD = 100
@@ -24,8 +25,8 @@ class Estimate(NamedTuple):
     :ivar source_bytes: Of values as they are in the source.
     :ivar stored_bytes: Of values as they will be in the target.
     :ivar raw_bytes: Of payloads.
-    :ivar write_units: Write capacity units; and as many read units for the look whether a row is
-        there.
+    :ivar write_units: Write capacity units, one for each 4 KB of a row that is begun.
+    :ivar read_units: Read capacity units, one for each row: it is written only where none is.
     :ivar read_seconds: That reading and checking all would take one worker.
     """
 
@@ -36,6 +37,7 @@ class Estimate(NamedTuple):
     stored_bytes: int
     raw_bytes: int
     write_units: int
+    read_units: int
     read_seconds: float
 
 
@@ -46,14 +48,19 @@ def estimate(of: Source, compressed: bool) -> Estimate:
     """
     begun = time.monotonic()
     sample = of.sample(SAMPLED)
+    reader = of.reader()
     troubles: Dict[str, int] = {}
-    source_bytes = stored_bytes = raw_bytes = units = 0
-    for row in sample.rows:
+    source_bytes = stored_bytes = raw_bytes = units = moved = 0
+    rows = (row for piece in reader.pieces(sample.ids, _AT_ONCE) for row in reader.fetch(piece))
+    for row in rows:
         if row.value is None:
             troubles[row.trouble] = troubles.get(row.trouble, 0) + 1
             continue
         try:
             raw = payload(of.encoding, row.value)
+        except TooLargeError:
+            troubles[source.TOO_LARGE] = troubles.get(source.TOO_LARGE, 0) + 1
+            continue
         except ValueError:
             troubles["broken"] = troubles.get("broken", 0) + 1
             continue
@@ -64,17 +71,20 @@ def estimate(of: Source, compressed: bool) -> Estimate:
         source_bytes += len(row.value)
         stored_bytes += stored
         raw_bytes += len(raw)
+        moved += 1
         units += -(-(stored + _ROW_OVERHEAD) // CAPACITY_UNIT)
+    reader.close()
     seconds = time.monotonic() - begun
-    scale = sample.total / len(sample.rows) if sample.rows and sample.total > 0 else 1.0
+    scale = sample.total / len(sample.ids) if sample.ids and sample.total > 0 else 1.0
     return Estimate(
         rows=sample.total,
-        sampled=len(sample.rows),
+        sampled=len(sample.ids),
         troubles=troubles,
         source_bytes=int(source_bytes * scale),
         stored_bytes=int(stored_bytes * scale),
         raw_bytes=int(raw_bytes * scale),
         write_units=int(units * scale),
+        read_units=int(moved * scale),
         read_seconds=seconds * scale,
     )
 
@@ -105,7 +115,7 @@ def lines(told: Estimate, workers: int, rate: Optional[Rate], compression: str) 
         f"  bytes in the source   {megabytes(told.source_bytes)}",
         f"  bytes of payload      {megabytes(told.raw_bytes)}",
         f"  bytes in the target   {megabytes(told.stored_bytes)} ({compression})",
-        f"  capacity units        {told.write_units:,} write",
+        f"  capacity units        {told.write_units:,} write, {told.read_units:,} read",
     ]
     if rate is not None:
         amount = told.rows if rate.unit == "rows" else told.source_bytes

@@ -6,14 +6,17 @@ import time
 from datetime import datetime, timezone
 from typing import IO, Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
+from ..errors import TablestoreError
 from ..kvstore.imported import ImportedNode
 from ..kvstore.tablestore import TablestoreKVStorage
 from . import private_file
+from .carry import is_temporary
 from .node_file import NodeFileError, Reader, Writer
 
 _SCANNED = 1000  # rows a call
 _IMPORTED = 500  # nodes a call
 _IMPORTED_BYTES = 8 * 1024 * 1024
+_PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # seconds, after failures that may pass
 
 Progress = Callable[[int, int], None]
 """Called now and then with the nodes and the bytes of their values so far."""
@@ -116,7 +119,8 @@ def import_file(
 ) -> Dict[str, int]:
     """Write the nodes of a file to a table, with the times that they had.
 
-    Nothing newer is overwritten, so that this can be repeated after it was stopped.
+    Nothing newer is overwritten, so that this can be repeated after it was stopped. Failures that
+    may pass, such as throttling, are waited for: a minute, besides the store's own `timeout`s.
 
     :param target: A TablestoreKVStorage, or another with its `import_many`.
     :param only_missing: Leave alone whatever the table has, older nodes included.
@@ -130,7 +134,7 @@ def import_file(
     now = int(time.time() * 1000)
 
     def send() -> None:
-        for outcome in target.import_many(batch, only_missing=only_missing):
+        for outcome in _imported(target, batch, only_missing):
             outcomes[outcome] = outcomes.get(outcome, 0) + 1
         if progress is not None:
             progress(nodes, size)
@@ -150,3 +154,14 @@ def import_file(
     if batch:
         send()
     return outcomes
+
+
+def _imported(target: Any, nodes: List[ImportedNode], only_missing: bool) -> List[str]:
+    for pause in _PAUSES:
+        try:
+            return list(target.import_many(nodes, only_missing=only_missing))
+        except TablestoreError as error:
+            if not is_temporary(error):
+                raise
+        time.sleep(pause)
+    return list(target.import_many(nodes, only_missing=only_missing))

@@ -294,6 +294,6 @@ def _object(line: bytes) -> Dict[str, Any]:
     """Give the JSON object of a line; an empty one for anything else, which no check accepts."""
     try:
         found = json.loads(line.decode("utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

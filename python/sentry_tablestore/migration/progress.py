@@ -9,6 +9,7 @@ from .run import Status
 _LINE_EVERY = 5.0
 _BAR_EVERY = 0.2
 _BAR = 24
+_SMALLEST_BAR = 4
 
 
 class Progress:
@@ -50,8 +51,7 @@ class Progress:
         """Say everything in one line."""
         tally = status.tally
         rows = tally.rows
-        fresh = rows - status.before
-        rate = fresh / status.seconds if status.seconds > 0 else 0.0
+        rate = self._rate(status)
         done = self.fraction(status)
         parts = [f"{rows:,} rows" + (f" of about {self._total:,}" if self._total > 0 else "")]
         parts.append(f"{megabytes(tally.bytes)} moved")
@@ -73,6 +73,10 @@ class Progress:
             return min(0.99, status.tally.rows / self._total)
         return done / parts if parts else 0.0
 
+    @staticmethod
+    def _rate(status: Status) -> float:
+        return (status.tally.rows - status.before) / status.seconds if status.seconds > 0 else 0.0
+
     def _left(self, done: float, status: Status, rate: float) -> str:
         if done >= 1.0:
             return "0s"
@@ -81,13 +85,33 @@ class Progress:
         return ""
 
     def _draw(self, status: Status) -> None:
-        done = self.fraction(status)
-        filled = int(done * _BAR)
-        bar = "#" * filled + "." * (_BAR - filled)
-        text = f"[{bar}] {done:4.0%} {self.line(status)}"
-        width = _columns(self._stream)
-        self._stream.write("\r\x1b[K" + text[: width - 1])
+        width = _columns(self._stream) - 1
+        self._stream.write("\r\x1b[K" + self.bar(status, width)[:width])
         self._drawn = True
+
+    def bar(self, status: Status, width: int) -> str:
+        """Say what matters in so many columns, with a bar in what is left of them."""
+        tally = status.tally
+        done = self.fraction(status)
+        rows = short(tally.rows) + (f"/{short(self._total)}" if self._total > 0 else "") + " rows"
+        failed = f"{short(tally.failures)} failed"
+        if status.trouble:
+            # Nothing moves meanwhile: neither speed nor time left would say anything.
+            room = max(0, width - len(f"100% , {rows}, {failed}"))
+            trouble = status.trouble
+            if len(trouble) > room:
+                trouble = trouble[: room - 1] + "…"
+            return f"{done:4.0%} {trouble}, {rows}, {failed}"
+        rate = self._rate(status)
+        left = self._left(done, status, rate).replace(" ", "")
+        parts = [rows, f"{short(tally.bytes)}B", f"{short(rate)}/s"]
+        parts += [f"{left} left"] if left else []
+        text = f"{done:4.0%} " + ", ".join([*parts, failed])
+        size = min(_BAR, width - len(text) - len("[] "))
+        if size < _SMALLEST_BAR:
+            return text
+        filled = int(done * size)
+        return "[" + "#" * filled + "." * (size - filled) + "] " + text
 
 
 def _columns(stream: Any) -> int:
@@ -96,6 +120,15 @@ def _columns(stream: Any) -> int:
     except (OSError, ValueError, AttributeError):
         columns = 0
     return columns or 80  # a terminal in a container may have no size yet
+
+
+def short(number: float) -> str:
+    """Write a number in three digits: `950`, `12.3k`, `100M`."""
+    for unit in ("", "k", "M", "G"):
+        if number < 999.5:
+            return f"{number:.3g}{unit}"
+        number /= 1000
+    return f"{number:.3g}T"
 
 
 def megabytes(size: float) -> str:

@@ -1,14 +1,18 @@
 """Runs a migration: workers that read, carry and save, pauses after failures, and an end."""
 
+import functools
+import itertools
 import random
 import threading
 import time
-from typing import Any, Callable, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
+from ..engine import limit_heap
 from ..errors import TablestoreError, TablestoreThrottledError
 from .carry import Carried, Carrier, is_temporary
 from .checkpoint import Checkpoint
 from .rate import Limiter, Rate
+from .sent import Sent
 from .sources.source import Page, Part, Reader, Source, SourceUnavailableError
 from .tally import Failure, Tally
 
@@ -23,6 +27,9 @@ _SMALLEST_PAGE = 50
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 20.0
 _RETRIED_AT_ONCE = 500
+# Bytes that the engine may keep for pages under way: without a limit its collector lets that grow
+# to more than twice as much.
+_ENGINE_HEAP = 64 << 20
 _TICK = 0.05
 # Of the second that a person waits after Ctrl-C; the rest is for the checkpoint and the report.
 _FAREWELL = 0.25
@@ -70,6 +77,7 @@ class Migration:
         self._workers = workers
         self._patience = patience
         self._stop = threading.Event()
+        checkpoint.keeper.endure(patience, self._stop)
         self._limiter = Limiter(rate, self._stop.wait)
         self._lock = threading.Lock()
         self._readers: List[Reader] = []
@@ -86,17 +94,26 @@ class Migration:
         :param show: Told the status many times a second.
         :returns: FINISHED (every row was read), STOPPED, or FAILED: `failure` says why.
         """
+        limit_heap(_ENGINE_HEAP)
         self.checkpoint.begin()
-        if not self.checkpoint.resumed:
+        self._begun = self._progressed = time.monotonic()
+        left = self.checkpoint.sent()
+        if left:
+            self._in_threads([lambda reader: self._settle(reader, left)], show)
+        if not self.checkpoint.resumed and not self._stop.is_set():
             self._guarded(lambda: self.checkpoint.plan(self._source.parts(PARTS)))
         self._todo = list(reversed(self.checkpoint.open_parts()))
         journal = self.checkpoint.journal
         self._begun = self._progressed = time.monotonic()
         workers = max(1, min(self._workers, len(self._todo)))
         if not self._stop.is_set():
-            self._in_threads([self._carry_parts] * workers, show)
+            self._in_threads(
+                [functools.partial(self._carry_parts, worker) for worker in range(workers)], show
+            )
         if journal and not self._stop.is_set():
             self._in_threads([lambda reader: self._retry(reader, journal)], show)
+        if not self._stop.is_set():
+            self._guarded(self.checkpoint.forget_sent)
         show(self.status())
         if self.failure is not None:
             return FAILED
@@ -116,7 +133,7 @@ class Migration:
             self._before,
             time.monotonic() - self._begun,
             self.checkpoint.progress(),
-            self._trouble,
+            self._trouble or self.checkpoint.keeper.trouble,
         )
 
     def is_idle(self) -> bool:
@@ -172,29 +189,46 @@ class Migration:
             self._readers.remove(reader)
         reader.close()
 
-    def _carry_parts(self, reader: Reader) -> None:
+    def _settle(self, reader: Reader, left: List[Dict[str, int]]) -> None:
+        """Take back what an earlier run sent before it was ended, of rows that are gone since."""
         pages = _PageSize()
+        for rows in left:
+            sent = Sent(rows=rows)
+            self._patiently(functools.partial(self._carrier.settle, sent, reader), pages)
+        self.checkpoint.forget_sent()
+
+    def _carry_parts(self, worker: int, reader: Reader) -> None:
+        pages = _PageSize()
+        sent = self._sent(worker)
         while True:
             with self._lock:
                 if not self._todo:
                     return
                 number, part, cursor = self._todo.pop()
             while True:
-                page, carried = self._carry_page(reader, part, cursor, pages)
+                page, carried = self._carry_page(reader, part, cursor, pages, sent)
                 self.checkpoint.advance(number, page.cursor, carried.tally, carried.failures)
                 cursor = page.cursor
                 if cursor is None:
                     break
 
+    def _sent(self, worker: int) -> Sent:
+        return Sent(functools.partial(self.checkpoint.send, worker))
+
     def _carry_page(
-        self, reader: Reader, part: Part, cursor: Optional[str], pages: "_PageSize"
+        self,
+        reader: Reader,
+        part: Part,
+        cursor: Optional[str],
+        pages: "_PageSize",
+        sent: Sent,
     ) -> Tuple[Page, Carried]:
         def read_and_carry() -> Tuple[Page, Carried]:
             page = reader.page(part, cursor, pages.rows, _PAGE_BYTES)
             size = sum(len(row.value or b"") for row in page.rows)
             self._limiter.take(len(page.rows), size)
             self._check()
-            return page, self._carrier.carry(page.rows, reader)
+            return page, self._carrier.carry(page.rows, reader, sent)
 
         return self._patiently(read_and_carry, pages)
 
@@ -228,25 +262,28 @@ class Migration:
         :param journal: Where this run's own failures begin.
         """
         pages = _PageSize()
-        batch: List[Tuple[int, Failure]] = []
-        for place, failure in self.checkpoint.failures():
-            if place > journal:
-                break
-            batch.append((place, failure))
-            if len(batch) == _RETRIED_AT_ONCE:
-                self._retry_batch(batch, reader, pages)
-                batch = []
-        if batch:
-            self._retry_batch(batch, reader, pages)
+        sent = self._sent(0)
+        old = itertools.takewhile(lambda failed: failed[0] <= journal, self.checkpoint.failures())
+        for batch in iter(lambda: list(itertools.islice(old, _RETRIED_AT_ONCE)), []):
+            ids = [failure.id for _, failure in batch]
+            pieces = self._patiently(functools.partial(reader.pieces, ids, _PAGE_BYTES), pages)
+            done = 0
+            for piece in pieces:
+                self._retry_piece(batch[done : done + len(piece)], reader, pages, sent)
+                done += len(piece)
 
-    def _retry_batch(
-        self, batch: List[Tuple[int, Failure]], reader: Reader, pages: "_PageSize"
+    def _retry_piece(
+        self,
+        batch: List[Tuple[int, Failure]],
+        reader: Reader,
+        pages: "_PageSize",
+        sent: Sent,
     ) -> None:
         old = [failure for _, failure in batch]
 
         def fetch_and_carry() -> Carried:
             rows = reader.fetch([failure.id for failure in old])
-            return self._carrier.carry(rows, reader)
+            return self._carrier.carry(rows, reader, sent)
 
         carried = self._patiently(fetch_and_carry, pages)
         # It was there when it failed.

@@ -14,6 +14,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 from ..errors import TablestoreCorruptRowError, TablestoreError
 from .carry import Carrier, is_temporary
 from .legacy import LegacyReader
+from .sent import Sent
 from .sources import source
 from .sources.source import Part, Reader, Source, SourceRow, SourceUnavailableError, payload
 
@@ -105,8 +106,8 @@ class Verifier:
 
     @property
     def complete(self) -> bool:
-        """Whether the table has everything that was looked at."""
-        return self.nodes == sum(self.counts[name] for name in COMPLETE)
+        """Whether the table has everything that was looked at, and that was something."""
+        return 0 < self.nodes == sum(self.counts[name] for name in COMPLETE)
 
     def full(self, workers: int, show: Callable[[int, int], None]) -> None:
         """Compare all of the source, page by page.
@@ -147,8 +148,8 @@ class Verifier:
         sample = self._patiently(self._source.sample, rows)
         reader = self._source.reader()
         try:
-            for at in range(0, len(sample.rows), _PAGE_ROWS):
-                self._compare(sample.rows[at : at + _PAGE_ROWS], reader)
+            for piece in self._patiently(reader.pieces, sample.ids, _PAGE_BYTES):
+                self._compare(self._patiently(reader.fetch, piece), reader)
         finally:
             reader.close()
         return int(sample.total)
@@ -291,7 +292,7 @@ class Verifier:
         """Repair where that is asked for; count and tell what is left."""
         wrong = {finding.id: rows[finding.id] for finding in findings if finding.kind in REPAIRABLE}
         if self._carrier is not None and wrong:
-            reasons = self._patiently(self._repair, wrong, reader)
+            reasons = self._patiently(self._repair, wrong, reader, Sent())
             left = self._patiently(self._judge, wrong, "repaired")
             changed = self._patiently(reader.changed, [wrong[finding.id] for finding in left])
             gone = {row.id for row in changed if row.trouble == source.GONE}
@@ -308,14 +309,14 @@ class Verifier:
                 self.counts[finding.kind] += 1
                 self._found(finding)
 
-    def _repair(self, rows: Dict[str, SourceRow], reader: Reader) -> Dict[str, str]:
+    def _repair(self, rows: Dict[str, SourceRow], reader: Reader, sent: Sent) -> Dict[str, str]:
         """Copy rows, and say why some could not be."""
         for id, row in rows.items():
             # An import leaves alone what has the very time of the row: it takes it for its own.
             if self._source.dated and self._written(id) == row.written:
                 self._target.discard_many([id], [row.written])
         assert self._carrier is not None
-        carried = self._carrier.carry(list(rows.values()), reader)
+        carried = self._carrier.carry(list(rows.values()), reader, sent)
         return {
             failure.id: f"not copied, {failure.reason} {failure.detail}".strip()
             for failure in carried.failures

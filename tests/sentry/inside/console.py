@@ -27,7 +27,10 @@ def main() -> None:
 
 
 def _answer(call: Dict[str, Any]) -> Dict[str, Any]:
-    """Run one call."""
+    """Run one call, with the database connection that a request would have: one that lives."""
+    from django.db import close_old_connections
+
+    close_old_connections()
     module, name = call["function"].rsplit(".", 1)
     try:
         function = getattr(importlib.import_module("inside." + module), name)

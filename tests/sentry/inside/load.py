@@ -2,20 +2,41 @@
 
 They are forked from a Sentry that has started, as a worker's are. Nodes have numbers; their ids are
 spread as Sentry's are. Times are those of CLOCK_MONOTONIC, which is one for all processes.
+
+What a client needs for its calls it makes itself before it begins: to read objects of the parent is
+to copy their pages, and for the garbage collector to look at them takes longer than a call, neither
+of which a Sentry has that gets its events one by one.
 """
 
+import gc
 import hashlib
 import json
 import multiprocessing
 import random
 import time
 import traceback
-from typing import Any, Dict, List
+from typing import Any, Callable, Dict, List
 
 from django.db import connections
 from sentry import nodestore
+from sentry.nodestore.base import NodeStorage
+from sentry.utils.services import LazyServiceWrapper
 
-_events: List[Dict[str, Any]] = []
+_lines: List[str] = []
+
+
+class KeepsNothing(NodeStorage):
+    """A nodestore without a store: what is left is what Sentry itself does in each call."""
+
+    def __init__(self) -> None:
+        self._events = [line.rstrip().encode("utf-8")[:-1] for line in _lines]
+
+    def _get_bytes(self, id: str) -> bytes:
+        event = self._events[int(id[:8], 16) % len(self._events)]
+        return b'%s,"event_id":"%s"}' % (event, id.encode("ascii"))
+
+    def _set_bytes(self, id: str, data: bytes, ttl: Any = None) -> None:
+        pass
 
 
 def node_id(number: int) -> str:
@@ -26,12 +47,13 @@ def node_id(number: int) -> str:
 def prepare(events: str) -> None:
     """Load the events that nodes are made from, a line each."""
     with open(events) as file:
-        _events[:] = map(json.loads, file)
+        _lines[:] = file
 
 
-def together(task: str, clients: int, **arguments: Any) -> Dict[str, float]:
+def together(task: str, clients: int, stored: bool = True, **arguments: Any) -> Dict[str, float]:
     """Let processes do one of _TASKS at the same time.
 
+    :param stored: False calls KeepsNothing in place of Sentry's nodestore.
     :returns: What they did in all: `calls`, and the `seconds` from the first one's begin to the
         last one's end.
     """
@@ -39,7 +61,7 @@ def together(task: str, clients: int, **arguments: Any) -> Dict[str, float]:
     fork = multiprocessing.get_context("fork")
     ready, answers = fork.Barrier(clients), fork.SimpleQueue()
     processes = [
-        fork.Process(target=_client, args=(task, which, clients, arguments, ready, answers))
+        fork.Process(target=_client, args=(task, which, clients, stored, arguments, ready, answers))
         for which in range(clients)
     ]
     for process in processes:
@@ -55,57 +77,95 @@ def together(task: str, clients: int, **arguments: Any) -> Dict[str, float]:
 
 
 def _client(
-    task: str, which: int, clients: int, arguments: Dict[str, Any], ready: Any, answers: Any
+    task: str,
+    which: int,
+    clients: int,
+    stored: bool,
+    arguments: Dict[str, Any],
+    ready: Any,
+    answers: Any,
 ) -> None:
     """Be one of the processes: connect, wait for the others, begin."""
     try:
-        nodestore.get("0" * 32)
+        nodes = nodestore.backend if stored else _keeps_nothing()
+        nodes.get("0" * 32)
+        begin_task = _TASKS[task](nodes, which, clients, **arguments)
+        gc.collect()
+        gc.freeze()
         ready.wait(60)
         begin = time.monotonic()
-        calls = _TASKS[task](which, clients, **arguments)
+        calls = begin_task()
         answers.put({"begin": begin, "end": time.monotonic(), "calls": calls})
     except Exception:  # noqa: BLE001  the parent raises it
         ready.abort()
         answers.put({"error": traceback.format_exc()})
 
 
-def _sets(which: int, clients: int, first: int, last: int) -> int:
+def _keeps_nothing() -> Any:
+    """Make what Sentry's settings would make of a nodestore of this class."""
+    path = __name__ + "." + KeepsNothing.__name__
+    return LazyServiceWrapper(NodeStorage, path, {}, metrics_path="nodestore")
+
+
+def _sets(nodes: Any, which: int, clients: int, first: int, last: int) -> Callable[[], int]:
     """Write nodes in turn with the others, so that the order of numbers is that of time."""
-    numbers = range(first + which, last, clients)
-    for number in numbers:
-        id = node_id(number)
-        event = _events[number % len(_events)]
-        event["event_id"] = id
-        nodestore.set(id, event)
-    return len(numbers)
+    events = [
+        (node_id(number), json.loads(_lines[number % len(_lines)]))
+        for number in range(first + which, last, clients)
+    ]
+
+    def begin() -> int:
+        for id, event in events:
+            event["event_id"] = id
+            nodes.set(id, event)
+        return len(events)
+
+    return begin
 
 
-def _gets(which: int, clients: int, nodes: int, seconds: float) -> int:
-    """Read nodes at random, of those with numbers below `nodes`."""
-    chance, end, calls = random.Random(which), time.monotonic() + seconds, 0
-    while time.monotonic() < end:
-        id = node_id(chance.randrange(nodes))
-        _must_be(nodestore.get(id), id)
-        calls += 1
-    return calls
+def _gets(nodes: Any, which: int, clients: int, last: int, seconds: float) -> Callable[[], int]:
+    """Read nodes at random, of those with numbers below `last`."""
+    chance = random.Random(which)
+
+    def begin() -> int:
+        end, calls = time.monotonic() + seconds, 0
+        while time.monotonic() < end:
+            id = node_id(chance.randrange(last))
+            _must_be(nodes.get(id), id)
+            calls += 1
+        return calls
+
+    return begin
 
 
-def _multi_gets(which: int, clients: int, nodes: int, at_once: int, seconds: float) -> int:
+def _multi_gets(
+    nodes: Any, which: int, clients: int, last: int, at_once: int, seconds: float
+) -> Callable[[], int]:
     """Read `at_once` nodes a call, at random."""
-    chance, end, calls = random.Random(which), time.monotonic() + seconds, 0
-    while time.monotonic() < end:
-        ids = [node_id(number) for number in chance.sample(range(nodes), at_once)]
-        found = nodestore.get_multi(ids)
-        for id in ids:
-            _must_be(found.get(id), id)
-        calls += 1
-    return calls
+    chance = random.Random(which)
+
+    def begin() -> int:
+        end, calls = time.monotonic() + seconds, 0
+        while time.monotonic() < end:
+            ids = [node_id(number) for number in chance.sample(range(last), at_once)]
+            found = nodes.get_multi(ids)
+            for id in ids:
+                _must_be(found.get(id), id)
+            calls += 1
+        return calls
+
+    return begin
 
 
-def _deletes(which: int, clients: int, first: int, last: int) -> int:
+def _deletes(nodes: Any, which: int, clients: int, first: int, last: int) -> Callable[[], int]:
     """Delete nodes in one call; return their number."""
-    nodestore.delete_multi([node_id(number) for number in range(first, last)])
-    return last - first
+    ids = [node_id(number) for number in range(first, last)]
+
+    def begin() -> int:
+        nodes.delete_multi(ids)
+        return len(ids)
+
+    return begin
 
 
 _TASKS = {"sets": _sets, "gets": _gets, "multi_gets": _multi_gets, "deletes": _deletes}
@@ -120,8 +180,9 @@ def missing(numbers: List[int]) -> int:
 def json_microseconds() -> Dict[str, float]:
     """Measure what encoding and decoding a node takes, which no nodestore can save."""
     encode, decode = nodestore.backend._encode, nodestore.backend._decode
+    events = [json.loads(line) for line in _lines]
     begin = time.monotonic()
-    texts = [encode({None: event}) for event in _events]
+    texts = [encode({None: event}) for event in events]
     encoded = time.monotonic()
     for text in texts:
         decode(text, None)

@@ -59,9 +59,9 @@ def check(report: Report, end_point: str, timeout: float) -> bool:
 
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter from the codec of names, idna
         return failed(
-            f"{host} cannot be resolved: {error.strerror}",
+            f"{host} cannot be resolved: {getattr(error, 'strerror', error)}",
             "Correct the option end_point, or this machine's name resolution (/etc/resolv.conf).",
         )
     addresses = list(dict.fromkeys(str(one[4][0]) for one in found))

@@ -51,7 +51,11 @@ def check(report: Report, store: TablestoreKVStorage) -> bool:
         description = store.describe()
     except TablestoreAuthenticationError as error:
         report.add("credentials", FAILED, told(error), refusal(store, error))
-        report.skip(NAMES[2:], "the service does not take the credentials")
+        sent = error.http_status > 0
+        report.skip(
+            NAMES[2:],
+            "the service does not take the credentials" if sent else "there are no credentials",
+        )
         return False
     except TablestorePermissionError as error:
         report.add("credentials", OK, "the service knows the access key")
@@ -96,12 +100,16 @@ def allow(action: str, store: TablestoreKVStorage) -> str:
 
 def refusal(store: TablestoreKVStorage, error: TablestoreAuthenticationError) -> str:
     """Say what to change, by the text with which the service refuses the credentials."""
+    places = store.options.places
     for text, advice in (
         (
             "AccessKeyID does not exist",
-            "Correct the option access_key_id; a temporary key also needs its sts_token.",
+            "Correct {access_key_id}; a temporary key also needs {sts_token}.".format(**places),
         ),
-        ("Signature mismatch", "Correct the option access_key_secret, or region."),
+        (
+            "Signature mismatch",
+            "Correct {access_key_secret}, or the option region.".format(**places),
+        ),
         ("instance is not found", f"Correct the option instance, now '{store.instance}'."),
         ("system time", "Set this machine's clock, and keep it right with NTP."),
     ):

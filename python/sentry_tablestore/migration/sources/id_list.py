@@ -83,12 +83,18 @@ class IDList:
 
 
 def spooled(stream: object, path: str) -> str:
-    """Keep ids that come through a pipe in a file beside the checkpoint, and give its path."""
-    partial = path + ".partial"
+    """Keep ids that come through a pipe in a file beside the checkpoint, and give its path.
+
+    The name ends with the digest of the ids: a migration may be running that reads another list.
+    """
+    digest = hashlib.sha256()
+    partial = f"{path}.{os.getpid()}.partial"
     with private_file.create(partial, "xb") as file:
         for block in iter(lambda: stream.read(1 << 20), b""):  # type: ignore[attr-defined]
+            digest.update(block)
             file.write(block)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(partial, path)
-    return path
+    kept = f"{path}.{digest.hexdigest()[:16]}"
+    os.replace(partial, kept)
+    return kept

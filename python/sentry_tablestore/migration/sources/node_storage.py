@@ -9,10 +9,10 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from . import source
 from .id_list import IDList
-from .source import Page, Part, Sample, SourceError, SourceRow
+from .source import Page, Part, Sample, SourceError, SourceRow, SourceUnavailableError
 
-_READ_AT_ONCE = 100
 _ATTEMPTS = 4
+_ASKED_AT_FIRST = 5
 
 
 class NodeStorageSource(source.Source):
@@ -33,16 +33,59 @@ class NodeStorageSource(source.Source):
         self.ids = ids
         self.options = options
         self.storage = imported(path, options)
+        # An id for which there was an answer, if only that there is no such node.
+        self._answered: Optional[str] = None
 
     def check(self) -> None:
-        """Leave it to the class whether it validates itself, as Sentry does."""
-        validate = getattr(self.storage, "validate", None)
-        if validate is None:
-            return
+        """Leave it to the class whether it validates itself, as Sentry does, and ask it for nodes
+        until it answers.
+        """
         try:
-            validate()
+            getattr(self.storage, "validate", lambda: None)()
         except Exception as error:
             raise SourceError(f"{self.path} refuses its options: {_said(error)}") from error
+        ids, _ = self.ids.sample(_ASKED_AT_FIRST)
+        failures = []
+        for id in ids:
+            try:
+                self.read(id)
+                return
+            except Exception as error:  # noqa: BLE001 - of any class; told below
+                failures.append(_said(error))
+        if failures:
+            raise SourceUnavailableError(
+                f"{self.path} gives none of {len(ids)} nodes from all over {self.ids.path}, the "
+                f"first one because of {failures[0]}"
+            )
+
+    def read(self, id: str) -> Optional[bytes]:
+        """Read one node; None when there is none. Raises whatever the class does."""
+        try:
+            value = self.storage._get_bytes(id)
+        except Exception as error:
+            if not _says_missing(error):
+                raise
+            value = None
+        self._answered = id
+        return value
+
+    def read_many(self, ids: Sequence[str]) -> Mapping[str, Optional[bytes]]:
+        """Read nodes at once. Raises whatever the class does."""
+        found = self.storage._get_bytes_multi(list(ids))
+        self._answered = ids[0] if ids else self._answered
+        return found
+
+    def answers(self) -> bool:
+        """Whether it still answers for a node for which it has: then the failure of another one is
+        that node's own, and no time to wait for something.
+        """
+        if self._answered is None:
+            return False
+        try:
+            self.read(self._answered)
+        except Exception:  # noqa: BLE001 - of any class; the caller has one to tell
+            return False
+        return True
 
     def identity(self) -> Dict[str, Any]:
         options = json.dumps(self.options, sort_keys=True, default=str)
@@ -61,7 +104,7 @@ class NodeStorageSource(source.Source):
 
     def sample(self, rows: int) -> Sample:
         ids, total = self.ids.sample(rows)
-        return Sample(NodeStorageReader(self).fetch(ids), total, 0)
+        return Sample(ids, total, 0)
 
     def count(self) -> int:
         return self.ids.count()
@@ -81,7 +124,7 @@ class NodeStorageReader(source.Reader):
         # A class says nothing of sizes beforehand: few at a time, so that the limit is kept about.
         while len(rows) < max_rows and sum(len(row.value or b"") for row in rows) < max_bytes:
             ids, cursor = self._source.ids.page(
-                part, cursor, min(_READ_AT_ONCE, max_rows - len(rows))
+                part, cursor, min(source.AT_ONCE, max_rows - len(rows))
             )
             rows += self.fetch(ids)
             if cursor is None:
@@ -97,9 +140,12 @@ class NodeStorageReader(source.Reader):
         return [row for row in now if row.trouble == source.GONE]
 
     def fetch(self, ids: Sequence[str]) -> List[SourceRow]:
-        """Read nodes, one by one where many at once fail."""
+        """Read nodes, one by one where many at once fail.
+
+        :raises SourceUnavailableError: when it is not these nodes that fail.
+        """
         try:
-            found = self._source.storage._get_bytes_multi(list(ids))
+            found = self._source.read_many(ids)
             return [_row(id, found.get(id)) for id in ids]
         except Exception:  # noqa: BLE001 - any class of S3's, Google's or others; each id tells
             return [self._read_one(id) for id in ids]
@@ -107,11 +153,13 @@ class NodeStorageReader(source.Reader):
     def _read_one(self, id: str) -> SourceRow:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                return _row(id, self._source.storage._get_bytes(id))
-            except Exception as error:  # noqa: BLE001 - see above; the report names it
-                if _says_missing(error):
-                    return _row(id, None)
+                return _row(id, self._source.read(id))
+            except Exception as error:
                 if attempt == _ATTEMPTS:
+                    if not self._source.answers():
+                        raise SourceUnavailableError(
+                            f"{self._source.path} does not answer: {_said(error)}"
+                        ) from error
                     return SourceRow(id, None, 0, trouble=source.UNREADABLE, detail=_said(error))
                 time.sleep(0.1 * 4**attempt / 4)
         raise AssertionError("every last attempt returns")

@@ -7,7 +7,7 @@ import time
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from . import source
-from .copy_text import Lines, unescaped
+from .copy_binary import Copied, milliseconds
 from .database import Connect
 from .source import Page, Part, Sample, SourceError, SourceRow, SourceUnavailableError
 
@@ -16,11 +16,19 @@ TABLE = "nodestore_node"
 # Of base64 text: a zlib stream of the 64 MiB that a node may have, when it cannot be compressed.
 _LARGEST = 96 << 20
 _SAMPLED_BLOCKS = 500
-_FETCHED_AT_ONCE = 100
+# Each looks at a quarter of the blocks of the one before, and so at a damaged one less likely.
+_SAMPLES = 5
 
 # Object identifiers of PostgreSQL's types.
 _TEXT = (25, 1043)
 _TIMESTAMPTZ = (1184,)
+
+# A file's block that the disk does not give, and a file that is not there. Both count as
+# OperationalError, and no waiting mends them.
+_DISK_ERRORS = ("58030", "58P01")
+
+# For one statement: what is in an index is read there, and of the table only the rows asked for.
+_BY_INDEX = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; "
 
 # Whole milliseconds, as floor. Before PostgreSQL 14 extract() gives a double, which holds
 # microseconds exactly only after rounding.
@@ -87,11 +95,9 @@ class PostgreSQLSource(source.Source):
     def sample(self, rows: int) -> Sample:
         with contextlib.closing(self.reader()) as reader:
             ids, total = reader.sampled_ids()
-            chosen = ids[:: max(1, len(ids) // max(1, rows))][:rows]
-            found: List[SourceRow] = []
-            for at in range(0, len(chosen), _FETCHED_AT_ONCE):
-                found += reader.fetch(chosen[at : at + _FETCHED_AT_ONCE])
-            return Sample(found, total, reader.oldest())
+            rows = min(rows, len(ids))
+            chosen = [ids[n * len(ids) // rows] for n in range(rows)]
+            return Sample(chosen, total, reader.oldest())
 
     def count(self) -> int:
         with contextlib.closing(self.reader()) as reader:
@@ -115,12 +121,8 @@ class PostgreSQLReader(source.Reader):
         self._page: List[str] = []
 
     def page(self, part: Part, cursor: Optional[str], max_rows: int, max_bytes: int) -> Page:
-        where, parameters = self._limits(), []
-        for operator, id in ((">", part.after if cursor is None else cursor), ("<=", part.upto)):
-            if id is not None:
-                where += f" AND id {operator} %s"
-                parameters.append(id)
-        part_of_table = f"FROM {{table}} WHERE {where} ORDER BY id"
+        between, parameters = _between(part, cursor)
+        part_of_table = f"FROM {{table}} WHERE {self._limits()} AND {between} ORDER BY id"
         # The server knows the size of a value without reading it, and stops at the limit.
         sized = (
             "SELECT id, data, timestamp, sum(octet_length(data)) OVER (ORDER BY id"
@@ -132,11 +134,30 @@ class PostgreSQLReader(source.Reader):
                 f"({sized}) AS page", f"before < {max_bytes:d} ORDER BY id", parameters
             )
         except _UnreadableError:
-            limit = min(max_rows, _FETCHED_AT_ONCE)
-            ids = self._all(f"SELECT id {part_of_table} LIMIT {limit:d}", parameters)
-            rows = [self._one(id) for (id,) in ids]
+            return self._page_row_by_row(part, cursor, min(max_rows, source.AT_ONCE))
         self._page = [row.id for row in rows]
         return Page(rows, rows[-1].id if rows else None)
+
+    def _page_row_by_row(self, part: Part, cursor: Optional[str], max_rows: int) -> Page:
+        """Read a page of which PostgreSQL cannot read some row: that one alone is unreadable."""
+        where, parameters = _between(part, cursor)
+        # By the ids alone the index has them, and PostgreSQL need not look at the rows, unless they
+        # are newer than the last vacuum.
+        listed = f"SELECT id FROM {{table}} WHERE {where} ORDER BY id LIMIT {max_rows:d}"
+        try:
+            ids = [id for (id,) in self._all(_BY_INDEX + listed, parameters)]
+        except _UnreadableError as error:
+            raise SourceError(
+                f"table {self._source.table} has a damaged page, and no vacuum since its rows were "
+                f"written, so that they cannot be told from the others: {error}. Restore it, or, "
+                "with a copy of the database's files at hand, have a superuser give its rows up: "
+                "`SET zero_damaged_pages = on; VACUUM` of this table"
+            ) from error
+        rows = [self._one(id) for id in ids]
+        self._page = []
+        # Gone meanwhile, or outside of the times that are asked for.
+        there = [row for row in rows if row.trouble != source.GONE]
+        return Page(there, ids[-1] if ids else None)
 
     def changed(self, rows: List[SourceRow]) -> List[SourceRow]:
         if not rows:
@@ -149,7 +170,17 @@ class PostgreSQLReader(source.Reader):
             limits = [self._page[0], self._page[-1]]
         else:
             where, limits = "id = ANY(%s::varchar[])", [ids]
-        written = dict(self._all(f"SELECT id, {_WRITTEN} FROM {{table}} WHERE {where}", limits))
+        try:
+            written = {
+                _text(id): milliseconds(timestamp)
+                for id, timestamp in self._copied(
+                    f"SELECT id, timestamp FROM {{table}} WHERE {where}", limits
+                )
+            }
+        except _UnreadableError:
+            # It looked at other rows on the way.
+            looked_up = f"SELECT id, {_WRITTEN} FROM {{table}} WHERE id = ANY(%s::varchar[])"
+            written = dict(self._all(_BY_INDEX + looked_up, [ids]))
         return self.fetch([row.id for row in rows if written.get(row.id) != row.written])
 
     def fetch(self, ids: Sequence[str]) -> List[SourceRow]:
@@ -162,6 +193,26 @@ class PostgreSQLReader(source.Reader):
             return [self._one(id) for id in ids]
         found = {row.id: row for row in rows}
         return [found.get(id) or _gone(id) for id in ids]
+
+    def pieces(self, ids: Sequence[str], max_bytes: int) -> List[List[str]]:
+        try:
+            sizes = dict(
+                self._all(
+                    "SELECT id, octet_length(data) FROM {table} WHERE id = ANY(%s::varchar[])",
+                    [list(ids)],
+                )
+            )
+        except _UnreadableError:
+            return [[id] for id in ids]
+        pieces: List[List[str]] = []
+        size = 0
+        for id in ids:
+            size += sizes.get(id) or 0
+            if not pieces or size > max_bytes or len(pieces[-1]) == source.AT_ONCE:
+                pieces.append([])
+                size = sizes.get(id) or 0
+            pieces[-1].append(id)
+        return pieces
 
     def check(self) -> None:
         """Refuse a table that is not like `nodestore_node`."""
@@ -195,12 +246,17 @@ class PostgreSQLReader(source.Reader):
             return dict(self._connected().get_dsn_parameters())
 
     def oldest(self) -> int:
-        """Tell the write time of the oldest row, ms since 1970; 0 when there is none."""
-        rows = self._all(
-            f"SELECT {_WRITTEN} FROM (SELECT min(timestamp) AS timestamp"
-            f" FROM {{table}} WHERE {self._limits()}) AS n WHERE n.timestamp IS NOT NULL",
-            [],
-        )
+        """Tell the write time of the oldest row, ms since 1970; 0 when there is none, or it cannot
+        be told.
+        """
+        try:
+            rows = self._all(
+                f"SELECT {_WRITTEN} FROM (SELECT min(timestamp) AS timestamp"
+                f" FROM {{table}} WHERE {self._limits()}) AS n WHERE n.timestamp IS NOT NULL",
+                [],
+            )
+        except _UnreadableError:
+            return 0
         return max(0, rows[0][0]) if rows else 0
 
     def count(self) -> int:
@@ -208,19 +264,27 @@ class PostgreSQLReader(source.Reader):
         return int(self._all(f"SELECT count(*) FROM {{table}} WHERE {self._limits()}", [])[0][0])
 
     def sampled_ids(self) -> Tuple[List[str], int]:
-        """Give ids from all over the table in its order, and an estimate of its rows (-1: none)."""
+        """Give ids from all over the table in its order, and an estimate of its rows (-1: none).
+
+        Of a table with damaged pages it looks at fewer and fewer pages, and may give up.
+        """
         (blocks,) = self._all(
             "SELECT pg_relation_size('{table}'::regclass) / current_setting('block_size')::int", []
         )[0]
         if not blocks:  # a view, a partitioned table, or nothing
             return [], -1 if self._all("SELECT 1 FROM {table} LIMIT 1", []) else 0
         percent = min(100.0, 100.0 * _SAMPLED_BLOCKS / blocks)
-        ids = self._all(
-            f"SELECT id FROM {{table}} TABLESAMPLE SYSTEM ({percent!r})"
-            f" WHERE {self._limits()} ORDER BY id",
-            [],
-        )
-        return [id for (id,) in ids], int(len(ids) * 100 / percent)
+        for _ in range(_SAMPLES):
+            try:
+                ids = self._all(
+                    f"SELECT id FROM {{table}} TABLESAMPLE SYSTEM ({percent!r})"
+                    f" WHERE {self._limits()} ORDER BY id",
+                    [],
+                )
+                return [id for (id,) in ids], int(len(ids) * 100 / percent)
+            except _UnreadableError:
+                percent /= 4
+        return [], -1
 
     def cancel(self) -> None:
         with self._lock:
@@ -240,12 +304,15 @@ class PostgreSQLReader(source.Reader):
     def _one(self, id: str) -> SourceRow:
         """Read one row of a page that cannot be read as a whole."""
         try:
-            rows = self._rows("{table}", "id = %s", [id])
+            rows = self._rows("{table}", f"id = %s AND {self._limits()}", [id])
         except _UnreadableError as error:
-            ((written,),) = self._all(f"SELECT {_WRITTEN} FROM {{table}} WHERE id = %s", [id]) or [
-                (0,)
-            ]
-            return SourceRow(id, None, written, trouble=source.UNREADABLE, detail=str(error))
+            detail = str(error)
+            try:
+                found = self._all(f"SELECT {_WRITTEN} FROM {{table}} WHERE id = %s", [id])
+            except _UnreadableError:
+                found = []
+            written = found[0][0] if found else 0
+            return SourceRow(id, None, written, trouble=source.UNREADABLE, detail=detail)
         return rows[0] if rows else _gone(id)
 
     def _limits(self) -> str:
@@ -258,19 +325,30 @@ class PostgreSQLReader(source.Reader):
         return " AND ".join(limits)
 
     def _rows(self, table: str, where: str, parameters: List[Any]) -> List[SourceRow]:
-        """Read rows with COPY, which costs a third of what a cursor does."""
         readable = f"octet_length(data) <= {_LARGEST}"
         if self._source.lifetime:
             oldest = int(time.time() * 1000) - self._source.lifetime
             readable += f" AND timestamp >= {_moment(oldest)}"
-        statement = (
-            f"COPY (SELECT id, {_WRITTEN}, octet_length(data) > {_LARGEST},"
-            f" CASE WHEN {readable} THEN data END FROM {table} WHERE {where}) TO STDOUT"
-        )
-        lines = Lines()
+        return [
+            _row(*columns)
+            for columns in self._copied(
+                f"SELECT id, timestamp, octet_length(data) > {_LARGEST},"
+                f" CASE WHEN {readable} THEN data END FROM {table} WHERE {where}",
+                parameters,
+            )
+        ]
+
+    def _copied(self, query: str, parameters: List[Any]) -> List[List[Any]]:
+        """Give the columns of a query's rows by COPY, which costs a third of what a cursor does,
+        and less in its binary form than as text."""
+        copied = Copied()
         with self._cursor() as cursor:
-            cursor.copy_expert(cursor.mogrify(self._named(statement), parameters), lines)
-        return [_row(*columns) for columns in lines.columns()]
+            statement = self._named(f"COPY ({query}) TO STDOUT (FORMAT binary)")
+            cursor.copy_expert(cursor.mogrify(statement, parameters), copied)
+        try:
+            return list(copied.rows())
+        except ValueError as error:
+            raise SourceError(f"table {self._source.table}: COPY gave what {error}") from error
 
     def _all(self, statement: str, parameters: List[Any]) -> List[Tuple[Any, ...]]:
         with self._cursor() as cursor:
@@ -304,12 +382,18 @@ class PostgreSQLReader(source.Reader):
         try:
             yield
         except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+            if error.pgcode in _DISK_ERRORS:
+                raise _UnreadableError(_said(error)) from error
             self.close()
             raise SourceUnavailableError(_said(error)) from error
         except (psycopg2.DataError, psycopg2.InternalError) as error:
             raise _UnreadableError(_said(error)) from error
         except psycopg2.Error as error:
             self.close()
+            # What a connection is to psycopg2 that ends within a COPY, such as by a restart: an
+            # error of no class, and not PostgreSQL's, which all have a code.
+            if type(error) is psycopg2.DatabaseError and error.pgcode is None:
+                raise SourceUnavailableError(_said(error)) from error
             raise SourceError(f"table {self._source.table}: {_said(error)}") from error
 
 
@@ -317,18 +401,29 @@ class _UnreadableError(SourceError):
     """PostgreSQL fails on a row itself: a damaged page or TOAST value."""
 
 
-def _row(id: bytes, written: bytes, large: bytes, data: bytes) -> SourceRow:
-    name = (unescaped(id) or b"").decode("utf-8")
-    time = int(written)
-    # The last column ends with the line break.
-    value = unescaped(data[:-1])
-    if time < 0:
+def _row(id: bytes, timestamp: Optional[bytes], large: bytes, data: Optional[bytes]) -> SourceRow:
+    name, written = _text(id), milliseconds(timestamp)
+    if written < 0:
         return SourceRow(name, None, 0, trouble=source.UNDATED)
-    if value is not None:
-        return SourceRow(name, value, time)
+    if data is not None:
+        return SourceRow(name, data, written)
     return SourceRow(
-        name, None, time, trouble=source.TOO_LARGE if large == b"t" else source.EXPIRED
+        name, None, written, trouble=source.TOO_LARGE if large == b"\x01" else source.EXPIRED
     )
+
+
+def _text(column: bytes) -> str:
+    return column.decode("utf-8")
+
+
+def _between(part: Part, cursor: Optional[str]) -> Tuple[str, List[str]]:
+    """Give the condition of a part's ids behind the cursor, and its parameters."""
+    where, parameters = "true", []
+    for operator, id in ((">", part.after if cursor is None else cursor), ("<=", part.upto)):
+        if id is not None:
+            where += f" AND id {operator} %s"
+            parameters.append(id)
+    return where, parameters
 
 
 def _gone(id: str) -> SourceRow:

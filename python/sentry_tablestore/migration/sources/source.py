@@ -15,6 +15,11 @@ UNDATED = "undated"
 UNREADABLE = "unreadable"
 """The source's own reader fails on it; `detail` says how."""
 
+AT_ONCE = 100
+"""Rows to ask for at once where nothing tells their sizes."""
+LARGEST = 64 << 20
+"""Bytes of a payload that a node may have."""
+
 
 class SourceError(Exception):
     """The source is not what was said, or cannot be read; the message says what to do."""
@@ -66,12 +71,12 @@ class Page(NamedTuple):
 class Sample(NamedTuple):
     """Some rows from all over a source, and what they say about it.
 
-    :ivar rows: With values, where they are to be had.
+    :ivar ids: Of these rows, for `Reader.fetch`.
     :ivar total: Estimate of the source's rows; -1 unknown.
     :ivar oldest: Write time of the oldest row, ms since 1970; 0 unknown.
     """
 
-    rows: List[SourceRow]
+    ids: List[str]
     total: int
     oldest: int
 
@@ -101,6 +106,14 @@ class Reader:
     def fetch(self, ids: Sequence[str]) -> List[SourceRow]:
         """Read rows by their ids, in the order of these; GONE where there is none."""
         raise NotImplementedError
+
+    def pieces(self, ids: Sequence[str], max_bytes: int) -> List[List[str]]:
+        """Split ids, in their order, so that what `fetch` gives of a piece fits into the memory.
+
+        :param max_bytes: Of encoded values in a piece of several rows. A source that cannot tell
+            sizes beforehand keeps that about.
+        """
+        return [list(ids[at : at + AT_ONCE]) for at in range(0, len(ids), AT_ONCE)]
 
     def cancel(self) -> None:
         """End a call that another thread is blocked in, as soon as possible."""
@@ -141,7 +154,7 @@ class Source:
         raise NotImplementedError
 
     def sample(self, rows: int) -> Sample:
-        """Read about so many rows from all over the source."""
+        """Choose about so many rows from all over the source."""
         raise NotImplementedError
 
     def count(self) -> int:
@@ -153,17 +166,29 @@ class Source:
         raise NotImplementedError
 
 
+class TooLargeError(ValueError):
+    """A payload is larger than any node may be."""
+
+
 def payload(encoding: str, value: bytes) -> bytes:
     """Decode a value exactly as the reader of the backend that wrote it does.
 
     :param encoding: The source's.
+    :raises TooLargeError: when it is larger than a node may be; it is not decoded any further.
     :raises ValueError: when it cannot be decoded.
     """
     if encoding == "raw":
         return value
     # sentry.utils.strings.decompress, which moves: base64 that skips foreign characters, and a
     # zlib stream, whatever follows it.
+    stream = zlib.decompressobj()
     try:
-        return zlib.decompress(base64.b64decode(value))
+        # A megabyte of a row can stand for a gigabyte.
+        plain = stream.decompress(base64.b64decode(value), LARGEST + 1)
     except zlib.error as error:
         raise ValueError(str(error)) from None
+    if len(plain) > LARGEST:
+        raise TooLargeError("its payload is larger than 64 MiB")
+    if not stream.eof:
+        raise ValueError("its zlib stream is cut off")
+    return plain

@@ -13,7 +13,6 @@ from .source import Page, Part, Sample, SourceError, SourceRow, SourceUnavailabl
 _HEX = "0123456789abcdef"
 # Ids are hex digits of hashes, some of them behind one of these.
 _PREFIXES = ("e-g-f:", "i-o:", "p-i-e:")
-_FETCHED_AT_ONCE = 100
 
 
 class TablestoreSource(source.Source):
@@ -60,14 +59,17 @@ class TablestoreSource(source.Source):
         return [Part(after, upto) for after, upto in zip(edges, edges[1:])]
 
     def sample(self, rows: int) -> Sample:
-        reader = self.reader()
         if self.ids:
             ids, total = self.ids.sample(rows)
-            return Sample(reader.fetch(ids), total, 0)
-        found: List[SourceRow] = []
+            return Sample(ids, total, 0)
+        found: List[str] = []
+        written: List[int] = []
         for part in self.parts(len(_HEX)):
-            found += reader.page(part, None, max(1, rows // len(_HEX)), 4 << 20).rows
-        written = [row.written for row in found]
+            nodes, _ = self.store.scan(
+                part.after or "", max(1, rows // len(_HEX)), end=part.upto or ""
+            )
+            found += [node.id for node in nodes]
+            written += [node.written for node in nodes]
         return Sample(found, -1, min(written) if written else 0)
 
     def count(self) -> int:
@@ -114,8 +116,8 @@ class TablestoreReader(source.Reader):
     def fetch(self, ids: Sequence[str]) -> List[SourceRow]:
         """Read nodes by their ids, in the order of these; GONE where there is none."""
         found: Dict[str, SourceRow] = {}
-        for at in range(0, len(ids), _FETCHED_AT_ONCE):
-            wanted = ids[at : at + _FETCHED_AT_ONCE]
+        for at in range(0, len(ids), source.AT_ONCE):
+            wanted = ids[at : at + source.AT_ONCE]
             nodes = self._asked(functools.partial(self._source.store.scan_many, wanted, True))
             found.update((node.id, self._row(node)) for node in nodes)
         return [found.get(id) or SourceRow(id, None, 0, trouble=source.GONE) for id in ids]
