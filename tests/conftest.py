@@ -26,19 +26,24 @@ from sentry_tablestore.attention import attention
 from sentry_tablestore.kvstore.tablestore import TablestoreKVStorage
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
     """Give pytest-xdist, where `make test` runs it, the parts that stay in one process each.
 
     A part is a file, for what its tests share. All tests with a real Sentry are one part, the first
-    to begin: they share servers and a database that take minutes to make.
+    to begin: they share servers and a database that take minutes to make. The first of all hooks:
+    pytest-xdist's own, which takes the parts over, is a later plugin's and so the earlier call.
     """
     if not config.pluginmanager.hasplugin("xdist"):
         return
-    real = os.path.join(os.path.dirname(os.path.abspath(__file__)), "sentry", "")
+
+    def part(item):
+        path = item.nodeid.partition("::")[0]
+        return "sentry" if path.startswith("tests/sentry/") else path
+
     for item in items:
-        part = "sentry" if str(item.fspath).startswith(real) else str(item.fspath)
-        item.add_marker(pytest.mark.xdist_group(part))
-    items.sort(key=lambda item: not str(item.fspath).startswith(real))
+        item.add_marker(pytest.mark.xdist_group(part(item)))
+    items.sort(key=lambda item: part(item) != "sentry")
 
 
 @pytest.fixture(autouse=True)

@@ -178,7 +178,7 @@ class TestSpans:
 
     @pytest.mark.parametrize("backend", ["old"], indirect=True)
     def test_an_sdk_of_2022_is_asked_by_its_hub(self, backend, nodes, spans, new_id, monkeypatch):
-        sdk = sys.modules["sentry_sdk"]
+        sdk = importlib.import_module("sentry_sdk")
         current_span = sdk.get_current_span
 
         class Scope:
