@@ -9,6 +9,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ["bench", "proof/soak", "security", "tests"]
 FOLDERS += ["tests/" + name for name in ("cli", "compat", "contract", "docs", "migration")]
 FOLDERS += ["tests/" + name for name in ("packaging", "sdks", "sentry")]
+FOLDERS += ["tests/contract/provider", "tests/contract/read_through"]
 
 
 def test_no_two_modules_have_one_name():
