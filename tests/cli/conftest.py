@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import uuid
 from typing import Any, NamedTuple
 
 import pytest
@@ -68,6 +69,22 @@ def run(bare, options_file):
     """Run the command on the shared table."""
     path = options_file()
     return lambda *arguments, **others: bare("--options", path, *arguments, **others)
+
+
+@pytest.fixture
+def make_table(make_store):
+    """Make a store with an empty table of its own, which goes with the test: there is a quota."""
+    made = []
+
+    def make(**options):
+        store = make_store(table="t_" + uuid.uuid4().hex, **options)
+        made.append(store)
+        store.bootstrap(automatic_expiry=False)
+        return store
+
+    yield make
+    for store in made:
+        store.destroy()
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,6 @@ import stat
 import subprocess
 import sys
 import time
-import uuid
 from pathlib import Path
 
 import pytest
@@ -26,22 +25,6 @@ NODES = [
     ImportedNode("i-o:2", b"\x80\x02}q\x00.", NOW - 60 * DAY, NOW + DAY),
     ImportedNode("large", BIG, NOW - 90 * DAY),
 ]
-
-
-@pytest.fixture
-def make_table(make_store):
-    """Make a store with an empty table of its own, which goes with the test: there is a quota."""
-    made = []
-
-    def make(**options):
-        store = make_store(table="t_" + uuid.uuid4().hex, **options)
-        made.append(store)
-        store.bootstrap(automatic_expiry=False)
-        return store
-
-    yield make
-    for store in made:
-        store.destroy()
 
 
 @pytest.fixture

@@ -16,32 +16,19 @@ NODES = [
 
 
 @pytest.fixture
-def make_table(make_store):
-    """Make a store with a table of its own that has `NODES`."""
-    made = []
-
-    def make(**options):
-        store = make_store(table="t_" + uuid.uuid4().hex, **options)
-        made.append(store)
-        store.bootstrap(automatic_expiry=False)
-        store.import_many(NODES)
-        return store
-
-    yield make
-    for store in made:
-        store.destroy()
-
-
-@pytest.fixture
 def old(make_table):
     """The table that is the source."""
-    return make_table(compression="zlib")
+    store = make_table(compression="zlib")
+    store.import_many(NODES)
+    return store
 
 
 @pytest.fixture
 def new(make_table):
     """The table that is compared with it."""
-    return make_table(compression="zstd")
+    store = make_table(compression="zstd")
+    store.import_many(NODES)
+    return store
 
 
 @pytest.fixture

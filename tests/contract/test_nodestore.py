@@ -5,36 +5,7 @@ import threading
 from datetime import datetime, timedelta, timezone
 
 import pytest
-import running_sentry
 from sentry_tablestore.errors import TablestoreConnectionError
-
-
-@pytest.fixture(params=running_sentry.LAYOUTS, scope="module")
-def backend(request):
-    """The backend's module, in each layout."""
-    with running_sentry.layout(request.param) as module:
-        module.layout = request.param
-        yield module
-
-
-@pytest.fixture
-def recorded(backend):
-    """What the stand-in of Sentry was told during this test."""
-    record = sys.modules["stand_in"].recorded
-    del record[:]
-    return record
-
-
-@pytest.fixture
-def make_nodes(backend, server, table):
-    """Make a backend with these options, on the shared table."""
-
-    def make(**options):
-        return backend.TablestoreNodeStorage(
-            **server.client_options(**dict({"table": table}, **options))
-        )
-
-    return make
 
 
 @pytest.fixture

@@ -3,16 +3,7 @@
 import sys
 
 import pytest
-import running_sentry
 from old_nodestore import OLD
-
-
-@pytest.fixture(params=running_sentry.LAYOUTS, scope="module")
-def backend(request):
-    """The backend's module, in each layout."""
-    with running_sentry.layout(request.param) as module:
-        module.layout = request.param
-        yield module
 
 
 @pytest.fixture
