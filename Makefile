@@ -86,7 +86,7 @@ chaos: build ## the same with every error code and outages of 30 s, then CHAOS_S
 	$(PY) proof/history/run.py --seconds $(CHAOS_SECONDS) --save docs/results/history.md
 
 SOAK_SECONDS ?= 3600
-SOAK_PACE ?= 150
+SOAK_PACE ?= 0
 soak: build ## an hour of Sentry's backend in 4 processes of 8 threads: does anything grow? docs/results/soak.md
 	$(PY) proof/soak/run.py --seconds $(SOAK_SECONDS) --pace $(SOAK_PACE) --save docs/results/soak.md
 

@@ -1,9 +1,11 @@
 """Use the backend for an hour, and look whether anything grows: `make soak`.
 
-Processes with threads use Sentry's backend against a tablestore-local on this machine, at a pace
-that leaves most of the machine to others, while requests fail now and then. Every value read is
-checked. What each process uses is looked at every few seconds. Needs `make build`. Exit status 0
-only if nothing was wrong and nothing grew.
+Processes with threads use Sentry's backend against a tablestore-local on this machine, while
+requests fail now and then. Every value read is checked. What each process uses is looked at every
+few seconds. Needs `make build`. Exit status 0 only if nothing was wrong and nothing grew.
+
+As fast as it goes, a process has soon taken the most that it ever needs at once. At a slow pace
+that may take it an hour, and what grows for ever cannot be told from it.
 """
 
 import argparse
@@ -207,7 +209,8 @@ def page(head, arguments, samples, told, cpu, wrong):
         "Whether anything grows while Sentry's backend is used for long. "
         f"{arguments.processes} processes with {arguments.threads} threads each store, read and "
         "delete events of the sizes of a Sentry's (zstd) on a tablestore-local of the same "
-        "machine. A thread ends after a minute and another takes its place. Requests fail at "
+        f"machine{'' if arguments.pace else ', as fast as they can'}. "
+        "A thread ends after a minute and another takes its place. Requests fail at "
         "random all the time (errors, throttling, resets, cut and corrupted answers), and for a "
         "twentieth of the time far more of them do. Every value read is compared with what was "
         "written.",
@@ -282,14 +285,17 @@ def page(head, arguments, samples, told, cpu, wrong):
 
 def command_of(arguments):
     """Give the command as it can be typed again."""
-    return f"make soak SOAK_SECONDS={arguments.seconds:g} SOAK_PACE={arguments.pace:g}"
+    pace = f" SOAK_PACE={arguments.pace:g}" if arguments.pace else ""
+    return f"make soak SOAK_SECONDS={arguments.seconds:g}{pace}"
 
 
 def main():
     """Run, and save the page."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seconds", type=float, default=3600)
-    parser.add_argument("--pace", type=float, default=150, help="calls a second, of all processes")
+    parser.add_argument(
+        "--pace", type=float, default=0, help="calls a second, of all processes; 0 all they can"
+    )
     parser.add_argument("--processes", type=int, default=4)
     parser.add_argument("--threads", type=int, default=8)
     parser.add_argument("--every", type=float, default=10, help="seconds from sample to sample")

@@ -1,4 +1,4 @@
-"""One process of the soak: threads that use Sentry's backend at a pace, and check every value.
+"""One process of the soak: threads that use Sentry's backend, and check every value.
 
 A thread owns the nodes that it writes, so it knows what each must hold. The process tells once a
 second, as a line of JSON on standard output, what it has done so far, and ends with its input.
@@ -125,11 +125,12 @@ def watch(told, stop):
 class Owner:
     """What one thread knows of its nodes; the next thread in its place goes on with it.
 
+    :param pause: Seconds from call to call, in the mean.
     :ivar nodes: By id, what the node holds: the subkeys (None for the event itself) and their data.
     """
 
-    def __init__(self, name, payloads, options, told, pace):
-        self._name, self._payloads, self._told, self._pace = name, payloads, told, pace
+    def __init__(self, name, payloads, options, told, pause):
+        self._name, self._payloads, self._told, self._pause = name, payloads, told, pause
         self._options = options
         self._random = random.Random(name)
         self._version = 0
@@ -142,7 +143,7 @@ class Owner:
             began = time.monotonic()
             self._call(storage, self._kind())
             # Jittered, so that threads do not march in step; late calls are not made up for.
-            pause = self._pace * (0.5 + self._random.random())
+            pause = self._pause * (0.5 + self._random.random())
             stop.wait(max(0.0, began + pause - time.monotonic()))
 
     def clear(self):
@@ -247,7 +248,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("end_point")
     parser.add_argument("--threads", type=int, required=True)
-    parser.add_argument("--pace", type=float, required=True, help="calls a second of all threads")
+    parser.add_argument(
+        "--pace", type=float, required=True, help="calls a second of all threads; 0 all they can"
+    )
     arguments = parser.parse_args()
     # Ctrl-C is the driver's.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -265,9 +268,10 @@ def main():
         for event in events.make_events(size, 1 if size == LARGEST else VARIANTS, os.getpid())
     ]
     told, failures, stop = Told(), [], threading.Event()
-    pace = arguments.threads / arguments.pace
+    pause = arguments.threads / arguments.pace if arguments.pace else 0.0
     owners = [
-        Owner(f"{os.getpid()}-{n}", payloads, options, told, pace) for n in range(arguments.threads)
+        Owner(f"{os.getpid()}-{n}", payloads, options, told, pause)
+        for n in range(arguments.threads)
     ]
 
     def live(owner, until):
