@@ -32,16 +32,24 @@ const (
 	crashRows    = 12 // of each client
 )
 
+// askedFor is the number that a variable of the environment gives, or the usual one.
+func askedFor(t *testing.T, variable string, usual int) int {
+	t.Helper()
+	v := os.Getenv(variable)
+	if v == "" {
+		return usual
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil {
+		t.Fatalf("%s: %v", variable, err)
+	}
+	return n
+}
+
 // TestKill kills the program, not the machine, at random points under load, hundreds of times if asked to: every acknowledged write
 // must be there afterwards, and of a write that was not, all or nothing.
 func TestKill(t *testing.T) {
-	kills := 10
-	if v := os.Getenv(crashKills); v != "" {
-		var err error
-		if kills, err = strconv.Atoi(v); err != nil {
-			t.Fatalf("%s: %v", crashKills, err)
-		}
-	}
+	kills := askedFor(t, crashKills, 10)
 	save := crashPage(t, "make crash")
 	program := filepath.Join(t.TempDir(), "tablestore-local")
 	if out, err := exec.Command("go", "build", "-o", program, "../cmd/tablestore-local").CombinedOutput(); err != nil {

@@ -3,8 +3,6 @@ package local
 import (
 	"errors"
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -20,13 +18,7 @@ const powerCuts = "TABLESTORE_POWER_CUTS"
 // TestPowerCut is TestKill for the power: a file system in memory loses what was not synced, all of it or any part, in the middle of
 // the load, of a start or of an end. Blocks that were not synced may be on disk in any order, so logs end torn and with holes.
 func TestPowerCut(t *testing.T) {
-	cuts := 30
-	if v := os.Getenv(powerCuts); v != "" {
-		var err error
-		if cuts, err = strconv.Atoi(v); err != nil {
-			t.Fatalf("%s: %v", powerCuts, err)
-		}
-	}
+	cuts := askedFor(t, powerCuts, 30)
 	save := crashPage(t, "")
 	k := newKilled()
 	k.dir = t.TempDir()

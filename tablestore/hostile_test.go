@@ -50,6 +50,12 @@ func newHostile(f *testing.F, keeps bool) *hostile {
 	return h
 }
 
+// signs has the server answer with this body from now on, as the service signs it.
+func (h *hostile) signs(body []byte) {
+	signed := func(r *http.Request) []byte { return answer{body: body}.encoded(r) }
+	h.answer.Store(&signed)
+}
+
 // allocated calls f, and gives how many bytes it took in all.
 func allocated(f func()) uint64 {
 	var before, after runtime.MemStats
@@ -155,8 +161,7 @@ func FuzzSignedBody(f *testing.F) {
 		f.Add(bytes.Repeat([]byte{0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f}, 20), operation)
 	}
 	f.Fuzz(func(t *testing.T, body []byte, operation byte) {
-		answer := func(r *http.Request) []byte { return answer{body: body}.encoded(r) }
-		h.answer.Store(&answer)
+		h.signs(body)
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		keys := []PrimaryKey{getA1.PrimaryKey, {Name: getA1.PrimaryKey.Name, Value: "other"}}
@@ -222,8 +227,7 @@ func FuzzTableAnswer(f *testing.F) {
 		f.Add(bytes.Repeat([]byte{0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f}, 20), operation)
 	}
 	f.Fuzz(func(t *testing.T, body []byte, operation byte) {
-		answer := func(r *http.Request) []byte { return answer{body: body}.encoded(r) }
-		h.answer.Store(&answer)
+		h.signs(body)
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		var err error
