@@ -7,7 +7,7 @@ PACKAGING := .cache/packaging
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # The Go packages, without the cached environments of other projects below .cache.
 # The fault matrix in proof/ is about deadlines, which mean little under the race detector: it runs without.
-GO_PACKAGES := . ./bench/... ./call/... ./cmd/... ./cpython/... ./local/... ./proof/fuzz ./proof/history ./store/... ./tablestore/... ./tests/authority ./tests/certificates ./tests/poll ./tests/sdks/go ./version/...
+GO_PACKAGES := . ./bench/... ./call/... ./cmd/... ./cpython/... ./local/... ./proof/fuzz ./proof/history ./store/... ./tablestore/... ./tests/allocated ./tests/authority ./tests/certificates ./tests/poll ./tests/sdks/go ./version/...
 
 # cgo needs Python.h; -O2 is cgo's own default, which setting the variable would drop.
 export CGO_CFLAGS := -O2 -I$(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_paths()["include"])')

@@ -6,27 +6,18 @@ import (
 	"context"
 	"errors"
 	"io"
-	"runtime"
 	"slices"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/PMExtra/sentry-tablestore/v2/tablestore"
+	"github.com/PMExtra/sentry-tablestore/v2/tests/allocated"
 )
 
 // Whatever a row holds: the value is what another decoder makes of it, or there is an error. It takes no more memory than the largest
 // value and what buffers that grow up to it leave behind.
 const maxAllocated = 4*MaxValueSize + 16<<20
-
-// allocated calls f, and gives how many bytes it took in all.
-func allocated(f func()) uint64 {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	f()
-	runtime.ReadMemStats(&after)
-	return after.TotalAlloc - before.TotalAlloc
-}
 
 // reference decompresses with Go's own zlib, and zstd as a stream, which goes another way than the frame at once.
 func reference(data []byte, flags int64) ([]byte, error) {
@@ -82,7 +73,7 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte, flags int64) {
 		var value []byte
 		var err error
-		if took := allocated(func() { value, err = decompress(data, flags) }); took > maxAllocated {
+		if took := allocated.By(func() { value, err = decompress(data, flags) }); took > maxAllocated {
 			t.Errorf("%d bytes were allocated", took)
 		}
 		wanted, failed := reference(data, flags)
@@ -140,7 +131,7 @@ func FuzzNode(f *testing.F) {
 		var value []byte
 		var found bool
 		// The parts are put together before they are decompressed.
-		if took := allocated(func() { value, found, err = s.Get(t.Context(), "node") }); took > maxAllocated+maxEncodedSize {
+		if took := allocated.By(func() { value, found, err = s.Get(t.Context(), "node") }); took > maxAllocated+maxEncodedSize {
 			t.Errorf("%d bytes were allocated", took)
 		}
 		wanted, failed := reference(encoded, flags)

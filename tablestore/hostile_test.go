@@ -8,11 +8,12 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/PMExtra/sentry-tablestore/v2/tests/allocated"
 )
 
 // A hostile service may send anything. It must neither end the process nor hold a call up, nor make it take more memory than an answer
@@ -54,15 +55,6 @@ func newHostile(f *testing.F, keeps bool) *hostile {
 func (h *hostile) signs(body []byte) {
 	signed := func(r *http.Request) []byte { return answer{body: body}.encoded(r) }
 	h.answer.Store(&signed)
-}
-
-// allocated calls f, and gives how many bytes it took in all.
-func allocated(f func()) uint64 {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	f()
-	runtime.ReadMemStats(&after)
-	return after.TotalAlloc - before.TotalAlloc
 }
 
 // await sends a GetRow as the C module does: it leaves the waiting to this thread.
@@ -119,7 +111,7 @@ func FuzzAnswer(f *testing.F) {
 		var row *Row
 		var err error
 		began := time.Now()
-		took := allocated(func() {
+		took := allocated.By(func() {
 			sent := false
 			if outside {
 				h.kind.Store(true)
@@ -167,7 +159,7 @@ func FuzzSignedBody(f *testing.F) {
 		keys := []PrimaryKey{getA1.PrimaryKey, {Name: getA1.PrimaryKey.Name, Value: "other"}}
 		var rows []Row
 		var err error
-		took := allocated(func() {
+		took := allocated.By(func() {
 			switch operation % 5 {
 			case 0:
 				var row *Row
@@ -231,7 +223,7 @@ func FuzzTableAnswer(f *testing.F) {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		var err error
-		took := allocated(func() {
+		took := allocated.By(func() {
 			switch operation % 4 {
 			case 0:
 				var description *TableDescription
