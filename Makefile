@@ -95,8 +95,8 @@ crash: ## kill tablestore-local and cut its power 250 times each under load and 
 		$(GO) test ./local -run '^(TestKill|TestPowerCut)$$' -count 1 -timeout 30m -v
 
 BENCH ?=
-bench: build ## calls a second and CPU beside the SDKs and bare HTTP, some minutes for each of BENCH="calls sizes interpreters latency"
-	$(PY) bench/bench.py $(BENCH)
+bench: build ## calls a second and CPU beside the SDKs and bare HTTP, some minutes for each of BENCH="calls sizes interpreters latency": docs/results/bench.md, README
+	$(PY) bench/bench.py --save $(BENCH)
 
 BENCH_ROWS ?= 1000000
 BENCH_ROUNDS ?= 5
@@ -104,8 +104,8 @@ BENCH_SECONDS ?= 5
 bench-server: build ## tablestore-local on this disk: synced writes, and BENCH_ROWS rows, written down in docs/results/server.md
 	$(GO) run ./bench/server -rows $(BENCH_ROWS) -rounds $(BENCH_ROUNDS) -seconds $(BENCH_SECONDS) -save docs/results/server.md
 
-profile: build ## where the CPU of a client goes, by perf
-	$(PY) bench/profiling.py
+profile: build ## where the CPU of a client goes, by perf: docs/results/profile.md
+	$(PY) bench/profiling.py --save
 
 bench-nodestores: wheel $(VENV)/.ready ## Sentry's Django nodestore on PostgreSQL beside this one, written down in docs/results/nodestores.md
 	$(PY) bench/nodestores --save docs/results/nodestores.md

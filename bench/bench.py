@@ -7,16 +7,18 @@ and on what else runs there. README.md says who they are.
 
 import argparse
 import sys
+from pathlib import Path
 from typing import Iterator, Sequence
 
 import client_environment
-import machine
+import facts
 import programs
 import report
 from client_environment import ROOT
 from clients import ClientError, clients
 from parts import PARTS, Part
 from results import Results
+from versions import versions
 
 
 def measure(part: Part, pythons: Sequence[str], rounds: int, seconds: float) -> Results:
@@ -81,14 +83,15 @@ def run(name: str, rounds: int, seconds: float, saved: bool) -> None:
     if not pythons:
         return
     seconds = seconds or part.seconds
-    lines = machine.described(pythons)
-    lines[0] += f", {rounds} rounds of {seconds} s for each figure"
+    command = " ".join(["python bench/" + Path(sys.argv[0]).name, *sys.argv[1:]])
+    gathered = facts.timed(command, list(versions(pythons)))
+    gathered["figures"] = f"{rounds} rounds of {seconds} s for each"
     missing = [version for version in part.pythons if version not in pythons]
     if missing:
-        lines.append("not run, for want of an interpreter: CPython " + ", ".join(missing))
+        gathered["not run, for want of an interpreter"] = "CPython " + ", ".join(missing)
     with programs.busy_cores():
         results = measure(part, pythons, rounds, seconds)
-    section = report.text(part, lines, results)
+    section = report.text(part, facts.lines(gathered), results)
     print(f"## {name}\n\n{section}")
     if saved:
         report.save(name, section)

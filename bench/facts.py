@@ -5,10 +5,14 @@ import os
 import platform
 import re
 import subprocess
+import sys
+import time
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence
+from typing import Dict, List, Sequence
 
 ROOT = Path(__file__).resolve().parent.parent
+# The pages themselves change no figure, and one run writes several.
+_PAGES = (":!README.md", ":!docs/results")
 
 
 def facts(command: str, versions: Sequence[str], **others: str) -> Dict[str, str]:
@@ -18,20 +22,41 @@ def facts(command: str, versions: Sequence[str], **others: str) -> Dict[str, str
     :param versions: Names with versions of what takes part.
     :returns: Texts by name, without a host's name or a path outside of the repository.
     """
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--exclude=*"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
     return {
         "command": f"`{command}`",
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
-        "commit": commit.stdout.strip() or "unknown",
-        "machine": _machine(),
+        "commit": _commit(),
+        "machine": f"{machine()}, load {os.getloadavg()[0]:.2f} before",
         "versions": ", ".join(versions),
         **others,
     }
+
+
+def timed(
+    command: str, versions: Sequence[str], patience: float = 180, **others: str
+) -> Dict[str, str]:
+    """Gather the facts of a run that measures rates or times, once the machine does nothing else.
+
+    :param patience: Seconds to wait for that. What was built just before is soon forgotten; if
+        other work goes on, the facts say that the figures are not to be relied on.
+    """
+    cores = len(os.sched_getaffinity(0))
+    until = time.monotonic() + patience
+    while _is_busy(cores) and time.monotonic() < until:
+        print(f"waiting, the load is {os.getloadavg()[0]:.2f}", file=sys.stderr)
+        time.sleep(10)
+    gathered = facts(command, versions, **others)
+    if _is_busy(cores):
+        gathered["doubt"] = (
+            "**the machine did other work. Rates and times are not to be relied on, and have to be "
+            "taken again; sizes are as they are**"
+        )
+    return gathered
+
+
+def lines(gathered: Dict[str, str]) -> List[str]:
+    """Write facts as the items of a list in Markdown."""
+    return [f"- {name}: {text}" for name, text in gathered.items()]
 
 
 def go_version() -> str:
@@ -40,29 +65,32 @@ def go_version() -> str:
     return f"Go {output.strip()[2:]}"
 
 
-def lines(gathered: Dict[str, str]) -> List[str]:
-    """Write facts as the items of a list in Markdown."""
-    return [f"- {name}: {text}" for name, text in gathered.items()]
-
-
-def busy() -> Optional[str]:
-    """Say so if other work runs here, of which figures of a run that begins now would be a part."""
-    load, cores = os.getloadavg()[0], len(os.sched_getaffinity(0))
-    if load <= cores / 2:
-        return None
-    return (
-        f"**The machine did other work: a load of {load:.0f} on {cores} cores before. Rates and "
-        "times are not to be relied on, and have to be taken again; sizes are as they are.**"
-    )
-
-
-def _machine() -> str:
+def machine() -> str:
+    """Describe the machine."""
     with open("/proc/cpuinfo") as file:
         models = re.findall(r"^model name\s*:\s*(.+)$", file.read(), re.MULTILINE)
     with open("/proc/meminfo") as file:
         kilobytes = int(file.readline().split()[1])
     return (
         f"{models[0] if models else platform.machine()}, {len(os.sched_getaffinity(0))} cores, "
-        f"{kilobytes / 2**20:.0f} GiB of memory, Linux {platform.release().split('-')[0]}, "
-        f"load {os.getloadavg()[0]:.2f} before"
+        f"{kilobytes / 2**20:.0f} GiB of memory, Linux {platform.release().split('-')[0]}"
     )
+
+
+def _is_busy(cores: int) -> bool:
+    return os.getloadavg()[0] > cores / 2
+
+
+def _commit() -> str:
+    """Give the commit that is checked out, with -dirty behind it if a file differs."""
+    changed = ["git", "status", "--porcelain", "--untracked-files=no", "--", ".", *_PAGES]
+    try:
+        head = subprocess.check_output(
+            ["git", "rev-parse", "--short", "HEAD"],
+            cwd=ROOT,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        return head.strip() + ("-dirty" if subprocess.check_output(changed, cwd=ROOT) else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"  # a source archive

@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import List, Tuple
 
 import client_environment
-import machine
+import facts
 import programs
 import report
 from client_environment import ROOT
 from clients import Client, ClientError, clients
 from parts import CALLS, PACKAGE
 from results import Cell
+from versions import versions
 
 PYTHON = "3.11"
 FILE = ROOT / "docs" / "results" / "profile.md"
@@ -92,7 +93,9 @@ def main() -> None:
     try:
         programs.build()
         python = client_environment.ensure(PYTHON)
-        blocks = [_HEAD, "\n".join(f"- {line}" for line in machine.described([PYTHON])) + "\n"]
+        command = " ".join(["python bench/" + Path(sys.argv[0]).name, *sys.argv[1:]])
+        gathered = facts.timed(command, list(versions([PYTHON])))
+        blocks = [_HEAD, "\n".join(facts.lines(gathered)) + "\n"]
         folder = build(python)
         with programs.busy_cores(), clients(
             python, [PACKAGE], arguments.size, 200, 0, folder

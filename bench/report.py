@@ -107,7 +107,7 @@ def _line(row: Sequence[str], widths: Sequence[int]) -> str:
 
 def text(part: Part, described: Sequence[str], results: Results) -> str:
     """Write the section of a part, without its title."""
-    blocks = [part.about, "\n".join(f"- {line}" for line in described)]
+    blocks = [part.about, "\n".join(described)]
     for caption, table in tables(results):
         blocks += [f"**{caption}**", aligned(table)]
     table = expectations(part, results)

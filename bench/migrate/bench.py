@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("--save", metavar="FILE", help="also write the page to FILE")
     arguments = parser.parse_args()
     command = " ".join(["make bench-migrate", *_arguments(arguments)])
-    gathered = facts.facts(command, _versions())
+    gathered = facts.timed(command, _versions())
     with services.postgresql() as postgresql, serving() as server, _folder() as scratch:
         postgresql.create_database("nodes")
         dsn = f"host={postgresql.folder} user=postgres dbname=nodes"

@@ -50,17 +50,16 @@ def main() -> None:
         environment.install(environment.wheel())
     except (environment.UnavailableError, FileNotFoundError) as error:
         sys.exit(f"bench/nodestores: {error}")
-    gathered = facts.facts(
+    gathered = facts.timed(
         " ".join(["python", "bench/nodestores", *sys.argv[1:]]), versions=[], **{"the disk": ""}
     )
-    busy = facts.busy()
     with prepared(EVENTS) as (folder, file), contextlib.ExitStack() as running:
         stores = [_postgresql(folder, running), _local(folder, running)]
         figures = measure(stores, file, plan, _say)
         known = stores[0].disk.version(), stores[0].disk.settings()
     gathered["versions"] = ", ".join(["Sentry 23.7.1", "CPython 3.8", known[0], facts.go_version()])
     gathered["the disk"] = f"4 KB are on it after {disk.sync_microseconds():,.0f} µs (fdatasync)"
-    text = page.page(gathered, plan, *figures, known[1], LOCAL_SETTINGS, busy)
+    text = page.page(gathered, plan, *figures, known[1], LOCAL_SETTINGS)
     print(text)
     if arguments.save:
         arguments.save.parent.mkdir(parents=True, exist_ok=True)

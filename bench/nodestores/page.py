@@ -76,9 +76,8 @@ def page(
     local: Figures,
     postgresql_settings: str,
     local_settings: str,
-    busy: str | None = None,
 ) -> str:
-    """Return the page as Markdown; `busy` says what else the machine did."""
+    """Return the page as Markdown."""
     vacuum, full = postgresql.after
     itself = local.after[0]
     given = {
@@ -126,7 +125,6 @@ def page(
         **postgresql.json,
     )
     lines = [_ABOUT.format(nodes=plan.nodes), *facts.lines(gathered), ""]
-    lines += [busy, ""] if busy else []
     lines.append(_table(head, rows))
     return "\n".join([*lines, *notes]) + "\n" + how
 

@@ -12,6 +12,28 @@ import (
 	"time"
 )
 
+// busy is above which load, of the cores, a machine is taken to do other work.
+const busy = 0.5
+
+// Timed gives the facts of a run that measures rates or times, once the machine does nothing else: it waits for that as long as
+// patience, as what was built just before is soon forgotten. If other work goes on, the facts say that the figures are not to be
+// relied on.
+func Timed(command string, patience time.Duration) string {
+	for until := time.Now().Add(patience); isBusy() && time.Now().Before(until); time.Sleep(10 * time.Second) {
+		fmt.Fprintf(os.Stderr, "waiting, the load is %s\n", load())
+	}
+	facts := Facts(command)
+	if isBusy() {
+		facts += "- doubt: **the machine did other work. Rates and times are not to be relied on, and have to be taken again; sizes are as they are**\n"
+	}
+	return facts
+}
+
+func isBusy() bool {
+	average, err := strconv.ParseFloat(load(), 64)
+	return err == nil && average > busy*float64(runtime.NumCPU())
+}
+
 // Facts say what figures were measured with, as the lines of a list in Markdown: the command as it can be typed again, the date (UTC),
 // the commit, the machine and its load at this moment, the versions. They hold no name of a host and no path outside of the
 // repository.
@@ -31,13 +53,20 @@ func Facts(command string) string {
 	return b.String()
 }
 
-// commit is the one that is checked out, with -dirty after it where files differ from it.
+// commit is the one that is checked out, with -dirty after it where files differ from it. The pages themselves do not count: they
+// change no figure, and one run writes several.
 func commit() string {
-	out, err := exec.Command("git", "describe", "--always", "--dirty", "--exclude=*").Output()
+	head, err := exec.Command("git", "rev-parse", "--short", "HEAD").Output()
 	if err != nil {
 		return "unknown" // a source archive
 	}
-	return strings.TrimSpace(string(out))
+	commit := strings.TrimSpace(string(head))
+	changed, err := exec.Command("git", "status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)README.md",
+		":(top,exclude)docs/results").Output()
+	if err != nil || len(changed) > 0 {
+		commit += "-dirty"
+	}
+	return commit
 }
 
 var modelName = regexp.MustCompile(`(?m)^model name\s*:\s*(.+)$`)

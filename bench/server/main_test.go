@@ -22,7 +22,7 @@ func TestSmallRun(t *testing.T) {
 	p := plan{program: path, dir: filepath.Join(dir, "data"), rows: 1001, rounds: 2, span: 100 * time.Millisecond, settle: time.Minute}
 	save := filepath.Join(dir, "docs", "server.md")
 	var out bytes.Buffer
-	if err := p.run(t.Context(), "make bench-server", &out, save); err != nil {
+	if err := p.run(t.Context(), "- command: `make bench-server`\n", &out, save); err != nil {
 		t.Fatal(err)
 	}
 	data, err := os.ReadFile(save)

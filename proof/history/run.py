@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import json
 import os
+import platform
 import random
 import re
 import shutil
@@ -23,9 +24,9 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-sys.path.insert(0, str(ROOT / "proof"))
+sys.path.insert(0, str(ROOT / "bench"))
 
-from facts import facts  # noqa: E402
+import facts  # noqa: E402
 
 SERVER = ROOT / "build" / "tablestore-local"
 KEYS = {"ACCESS_KEY_ID": "history", "ACCESS_KEY_SECRET": "history-secret"}
@@ -166,7 +167,9 @@ def main():
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     parser.add_argument("--save", type=Path, help="the page of Markdown to write")
     arguments = parser.parse_args()
-    measured = facts(f"make chaos CHAOS_SECONDS={arguments.seconds:g}")
+    versions = [f"CPython {platform.python_version()}", facts.go_version()]
+    gathered = facts.facts(f"make chaos CHAOS_SECONDS={arguments.seconds:g}", versions)
+    gathered["seed"] = str(arguments.seed)
     print(f"seed {arguments.seed}", flush=True)
     numbers = random.Random(arguments.seed)
     with tempfile.TemporaryDirectory(prefix="history-") as temporary:
@@ -204,10 +207,10 @@ def main():
             print(f"the recorded calls are in {kept}", flush=True)
     print(done.stdout, end="", flush=True)
     if arguments.save:
-        result = "**not explained**" if done.returncode else "every answer is explained"
+        gathered["result"] = "**not explained**" if done.returncode else "every answer is explained"
+        head = "\n".join(facts.lines(gathered))
         arguments.save.write_text(
-            f"{PAGE}{measured}- seed: {arguments.seed}\n- result: {result}\n\n"
-            f"{kills}.\n\n```text\n{done.stdout.strip()}\n```\n"
+            f"{PAGE}{head}\n\n{kills}.\n\n```text\n{done.stdout.strip()}\n```\n"
         )
     return done.returncode
 

@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import json
 import os
+import platform
 import socket
 import subprocess
 import sys
@@ -23,9 +24,9 @@ from datetime import timedelta
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-sys.path[:0] = [str(ROOT / "python"), str(ROOT / "proof")]
+sys.path[:0] = [str(ROOT / "python"), str(ROOT / "bench")]
 
-from facts import facts  # noqa: E402
+import facts  # noqa: E402
 from growth import MIB, Samples, verdict  # noqa: E402
 from sentry_tablestore.kvstore.tablestore import TablestoreKVStorage  # noqa: E402
 from sentry_tablestore.testing import serving  # noqa: E402
@@ -53,6 +54,9 @@ SPELLS = [
     {"action": "corrupt_body", "probability": 0.3, "count": -1},
 ]
 SPELLS_A_RUN = 12
+
+MEMTABLE = 32 * MIB  # of a server that has been in use for long
+WARMING = 128 * MIB  # what is written until it is so large: twice that, and some more
 
 
 class Client:
@@ -130,11 +134,30 @@ def listening(port):
     raise RuntimeError("the server's process is not to be seen")
 
 
-def goroutines(address):
-    """Ask the server how many it has."""
+def metric(address, name):
+    """Ask the server for one of its figures."""
     with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer:
         lines = dict(line.rsplit(" ", 1) for line in answer.read().decode().splitlines())
-    return int(lines["go_goroutines"])
+    return float(lines[name])
+
+
+def warm(server, metrics):
+    """Bring the server's memtables to the size that they have once it was in use for long.
+
+    Pebble doubles them, from 256 KiB to 32 MiB, whenever one is more than half full as it is
+    written out, and never makes them smaller. Here that may come about at any time or not at all,
+    and then takes two or three times the difference. Nothing is left of what is written for it.
+
+    :raises RuntimeError: they do not have that size.
+    """
+    scratch = TablestoreKVStorage(server.instance, "scratch", server.client_options())
+    scratch.bootstrap(automatic_expiry=False)
+    for number in range(WARMING // MIB):
+        scratch.set(str(number), os.urandom(MIB))
+    scratch.destroy()
+    size = metric(metrics, "tablestore_local_store_memtable_bytes")
+    if size < MEMTABLE:
+        raise RuntimeError(f"a memtable has {size / MIB:g} MiB after {WARMING / MIB:g} MiB written")
 
 
 def free_address():
@@ -149,7 +172,8 @@ def soak(arguments):
 
     :raises RuntimeError: a client read what was never written, or died.
     """
-    head = facts(command_of(arguments))
+    versions = [f"CPython {platform.python_version()}", facts.go_version()]
+    gathered = facts.facts(command_of(arguments), versions)
     metrics = free_address()
     with contextlib.ExitStack() as cleanup:
         server = cleanup.enter_context(
@@ -161,6 +185,7 @@ def soak(arguments):
             server.client_options(),
             default_ttl=timedelta(days=30),
         ).bootstrap(automatic_expiry=True)
+        warm(server, metrics)
         clients = [Client(server, arguments) for _ in range(arguments.processes)]
         for client in clients:
             cleanup.callback(client.process.kill)
@@ -177,7 +202,8 @@ def soak(arguments):
             if second >= due:
                 calls = sum(client.told["calls"] for client in clients)
                 blocks = {n: c.told["blocks"] for n, c in zip(processes, clients)}
-                samples.take(second, calls, goroutines={SERVER: goroutines(metrics)}, blocks=blocks)
+                goroutines = {SERVER: int(metric(metrics, "go_goroutines"))}
+                samples.take(second, calls, goroutines=goroutines, blocks=blocks)
                 due += arguments.every
                 cpu = samples.cpu()
             time.sleep(0.2)
@@ -191,10 +217,10 @@ def soak(arguments):
     limits[SERVER] = arguments.server_growth * MIB
     wrong = verdict(samples, limits, arguments.blocks, arguments.counted)
     told = [client.told for client in clients]
-    return page(head, arguments, samples, told, cpu, wrong), wrong
+    return page(gathered, arguments, samples, told, cpu, wrong), wrong
 
 
-def page(head, arguments, samples, told, cpu, wrong):
+def page(gathered, arguments, samples, told, cpu, wrong):
     """Write what was seen, as Markdown."""
     seconds, calls = samples.taken[-1][:2]
     counting = samples.counting()
@@ -213,9 +239,11 @@ def page(head, arguments, samples, told, cpu, wrong):
         "A thread ends after a minute and another takes its place. Requests fail at "
         "random all the time (errors, throttling, resets, cut and corrupted answers), and for a "
         "twentieth of the time far more of them do. Every value read is compared with what was "
-        "written.",
+        f"written. Before the first sample {WARMING // MIB} MiB are written and dropped, so that "
+        f"each of the server's memtables has the {MEMTABLE // MIB} MiB that it has once the server "
+        "has been in use for long.",
         "",
-        head.rstrip(),
+        *facts.lines(gathered),
         f"- pace: {calls / seconds:.0f} calls a second for {seconds:,.0f} s"
         + "".join(
             f", {100 * used / seconds:.0f} % of a core for {who}"
@@ -308,6 +336,8 @@ def main():
     )
     parser.add_argument("--save", help="the file to write the page to, besides standard output")
     arguments = parser.parse_args()
+    if arguments.seconds < 8 * arguments.every:
+        parser.error("a growth takes eight samples at least: more --seconds, or a smaller --every")
     text, wrong = soak(arguments)
     print(text)
     if arguments.save:

@@ -1,6 +1,7 @@
 """docs/results/sdks.md: what `make test-sdks` found, and the recordings of the real service."""
 
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import script
 import sdk_clients
 
-sys.path.append(str(sdk_clients.ROOT / "proof"))
+sys.path.append(str(sdk_clients.ROOT / "bench"))
 import facts
 
 VERSIONS = {"go": "1.8.0", "python": "6.4.8", "java": "5.17.6", "node": "5.6.5"}
@@ -44,8 +45,10 @@ def save(path: Path, variants: Iterable[str]) -> None:
     for name in variants:
         if not any(row.startswith(f"| {name} |") for row in _rows):
             _rows.append(f"| {name} | {VERSIONS[name.split()[0]]} | not run here, or failed | |\n")
+    versions = [f"CPython {platform.python_version()}", facts.go_version()]
+    gathered = facts.facts("make test-sdks", versions)
     page = HEAD.format(
-        facts=facts.facts("make test-sdks"),
+        facts="\n".join(facts.lines(gathered)) + "\n",
         all=len(script.all_steps()),
         rows="".join(_rows),
         recordings=_recordings(),
