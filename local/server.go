@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -191,7 +192,7 @@ func (s *Server) openStore() error {
 
 // lockFolder creates the folder if needed and takes its lock.
 func lockFolder(dir string) (*pebble.Lock, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := makeFolder(dir); err != nil {
 		return nil, err
 	}
 	lock, err := pebble.LockDirectory(dir, vfs.Default)
@@ -204,6 +205,21 @@ func lockFolder(dir string) (*pebble.Lock, error) {
 	default: // another process holds it, or this one
 		return nil, fmt.Errorf("%w (%w)", ErrLocked, err)
 	}
+}
+
+// makeFolder creates a folder and those above it that are missing, so that a crash of the machine leaves them.
+func makeFolder(dir string) error {
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	parent := filepath.Dir(dir)
+	if err := makeFolder(parent); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncFolder(parent)
 }
 
 func (s *Server) unlockFolder() error {

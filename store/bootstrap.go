@@ -138,7 +138,7 @@ func (s *Store) Destroy(ctx context.Context) error {
 	err = s.retry(ctx, func(ctx context.Context) error { return s.client.DeleteTable(ctx, s.options.Table) })
 	switch {
 	case tableMissing(err):
-		logf(ctx, levelWarning, "table %q does not exist: nothing to destroy", s.options.Table)
+		logf(ctx, levelWarning, "table %q is not there: it was not before, or an attempt whose answer was lost has deleted it", s.options.Table)
 		return nil
 	case err == nil:
 		logf(ctx, levelInfo, "table %q has been deleted", s.options.Table)

@@ -212,9 +212,25 @@ func TestDestroy(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if text := string(log.Take()); !strings.Contains(text, "deleted") || !strings.Contains(text, "nothing to destroy") {
+	if text := string(log.Take()); !strings.Contains(text, "deleted") || !strings.Contains(text, "is not there") {
 		t.Errorf("log %s", text)
 	}
 	_, _, err := s.Get(t.Context(), "node")
 	failure(t, err, KindTableMissing)
+}
+
+// An attempt that dropped the table, and whose answer was lost, does not make it a wrong name.
+func TestDestroyWhoseAnswerIsLost(t *testing.T) {
+	s, server, _ := newStore(t)
+	lost := local.Rule{Operation: "DeleteTable", Count: local.Times(1), Fault: local.Fault{Action: local.ActionDropAfter}}
+	if err := server.SetFaults(lost); err != nil {
+		t.Fatal(err)
+	}
+	log := &Log{ProjectLevel: levelInfo, ClientLevel: 99}
+	if err := s.Destroy(WithLog(t.Context(), log)); err != nil {
+		t.Fatal(err)
+	}
+	if text := string(log.Take()); !strings.Contains(text, "whose answer was lost") {
+		t.Errorf("log %s", text)
+	}
 }

@@ -12,6 +12,9 @@ import (
 // passed, and returns how many. It runs until it is done or its context ends; only its single requests have deadlines. With
 // AutomaticExpiry it does nothing: the service expires nodes by itself, and reading a whole table to do so again would cost money.
 //
+// What a large write left that was killed before it was published is no node and stays, until its id is written or deleted: to find it
+// would take one more pass over the whole table each time.
+//
 // A node that is written again at the same moment is kept: what is deleted are the cells of the time that
 // was read, not the row.
 func (s *Store) Cleanup(ctx context.Context, cutoff time.Time) (int64, error) {

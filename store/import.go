@@ -25,10 +25,10 @@ type Outcome = byte
 
 const (
 	Written Outcome = 'w' // it is in the table now, with its write time
-	Same    Outcome = 's' // the node in the table has this very write time: an earlier run brought it
+	Same    Outcome = 's' // the node in the table has this very write time: an earlier run, or a write whose answer was lost, brought it
 	Newer   Outcome = 'n' // the node in the table is newer, and was left alone
-	Exists  Outcome = 'e' // there is one in the table, and only missing ones were to be written
-	Expired Outcome = 'x' // it is older than the table keeps nodes, and was not written
+	Exists  Outcome = 'e' // there is another in the table, be it one whose own ttl has passed, and only missing ones were to be written
+	Expired Outcome = 'x' // it is older than the table keeps nodes, or will be within a minute, and was not written
 	Pickle  Outcome = 'p' // in Django's table, but no JSON: Sentry's own reader takes it for a pickle. Not written
 	Broken  Outcome = 'b' // it cannot be decoded, and was not written
 )
@@ -94,11 +94,18 @@ var scratches = sync.Pool{New: func() any { return new([]byte) }}
 // maxScratch is the largest that is kept for the next value.
 const maxScratch = 1 << 20
 
+// importMargin is how many milliseconds before its time a node counts as expired where the table itself expires nodes: it refuses, by
+// its own clock and a moment later, cells that it would not keep, as if something were wrong with them.
+const importMargin = 60_000
+
 // prepare gives what is to be written, or why nothing is.
 func (s *Store) prepare(ctx context.Context, node *Imported, encoding Encoding) (*encoded, Outcome, error) {
 	now := s.now().UnixMilli()
 	ttl := s.options.DefaultTTLMillis
-	if node.Expires != 0 && node.Expires <= now || node.Written != 0 && ttl > 0 && node.Written+ttl <= now {
+	if s.options.AutomaticExpiry {
+		ttl -= importMargin
+	}
+	if node.Expires != 0 && node.Expires <= now || node.Written != 0 && s.options.DefaultTTLMillis > 0 && node.Written+ttl <= now {
 		return nil, Expired, nil
 	}
 	stream, value := node.Value, node.Value
@@ -175,12 +182,6 @@ func (in *importing) write(ctx context.Context) error {
 		if err != nil || len(occupied) == 0 {
 			return err
 		}
-		if in.onlyMissing {
-			for _, i := range occupied {
-				in.outcomes[i] = Exists
-			}
-			return nil
-		}
 		if err := in.compare(ctx, occupied); err != nil {
 			return err
 		}
@@ -256,7 +257,8 @@ func (in *importing) writeSplit(ctx context.Context, i int) error {
 	return in.store.stageAndPublish(ctx, in.ids[i], in.encodings[i])
 }
 
-// compare decides about the nodes at the indexes, whose rows hold something, and deletes what is older.
+// compare decides about the nodes at the indexes, whose rows hold something, and deletes what is older and may be replaced. A row may
+// also be this import's own: of a write whose answer was lost.
 func (in *importing) compare(ctx context.Context, indexes []int) error {
 	s := in.store
 	ids := make([]string, len(indexes))
@@ -274,10 +276,12 @@ func (in *importing) compare(ctx context.Context, indexes []int) error {
 		}
 		wanted, there := in.encodings[i].written, writtenAt(rows[k])
 		switch {
+		case wanted != 0 && there == wanted:
+			in.outcomes[i] = Same
+		case in.onlyMissing:
+			in.outcomes[i] = Exists
 		case wanted == 0: // now
 			older = append(older, *rows[k])
-		case there == wanted:
-			in.outcomes[i] = Same
 		case there > wanted:
 			in.outcomes[i] = Newer
 		default:

@@ -245,6 +245,50 @@ func TestImportThatFailsCanBeRepeated(t *testing.T) {
 	}
 }
 
+// The service's clock may be ahead of this one, and the request takes time: what will be too old within moments is not sent.
+func TestImportAtTheEdgeOfTheTimeToLive(t *testing.T) {
+	s, _, c := newStore(t, ttl(30*day, true))
+	now := c.Now().UnixMilli()
+	at := func(left time.Duration) int64 { return now - 30*day.Milliseconds() + left.Milliseconds() }
+	c.advance(2 * time.Second)
+	s.now = func() time.Time { return time.UnixMilli(now) }
+	got := mustImport(t, s, Plain, false, Imported{ID: "a", Value: []byte("a"), Written: at(time.Second)}, Imported{ID: "b", Value: []byte("b"), Written: at(2 * time.Minute)})
+	if got != "xw" {
+		t.Errorf("outcomes %q", got)
+	}
+	plain, _, c := newStore(t, ttl(30*day, false))
+	if got := mustImport(t, plain, Plain, false, Imported{ID: "a", Value: []byte("a"), Written: c.Now().Add(time.Second - 30*day).UnixMilli()}); got != "w" {
+		t.Errorf("of a table that keeps all: %q", got)
+	}
+}
+
+// A write whose answer was lost is told from a node that somebody else has written: only the former may be taken back.
+func TestImportOfMissingNodesKnowsItsOwn(t *testing.T) {
+	for _, size := range []int{100, 5_000_000} {
+		s, server, c := newStore(t)
+		at := c.Now().Add(-time.Hour).UnixMilli()
+		mustSet(t, s, "there", []byte("there"))
+		putRaw(t, s, "staged", tablestore.Column{Name: partName("dead", 0), Value: []byte("part")}, tablestore.Column{Name: stagedName("dead"), Value: int64(1)})
+		lost := []local.Rule{
+			{Operation: "BatchWriteRow", Count: local.Times(1), Fault: local.Fault{Action: local.ActionDropAfter}},
+			{Operation: "UpdateRow", Count: local.Times(1), Fault: local.Fault{Action: local.ActionDropAfter}},
+		}
+		if err := server.SetFaults(lost...); err != nil {
+			t.Fatal(err)
+		}
+		nodes := []Imported{{ID: "new", Value: noise(size), Written: at}, {ID: "there", Value: noise(size), Written: at}, {ID: "staged", Value: noise(size), Written: at}}
+		if got := mustImport(t, s, Plain, true, nodes...); len(got) != 3 || !strings.Contains("ws", got[:1]) || got[1] != Exists || !strings.Contains("ws", got[2:]) {
+			t.Errorf("%d bytes: outcomes %q", size, got)
+		}
+		want(t, s, "new", noise(size))
+		want(t, s, "there", []byte("there"))
+		want(t, s, "staged", noise(size))
+		if got := mustImport(t, s, Plain, true, nodes...); got != "ses" {
+			t.Errorf("%d bytes, again: %q", size, got)
+		}
+	}
+}
+
 func TestDiscardTakesOnlyTheImportBack(t *testing.T) {
 	s, _, c := newStore(t)
 	at := c.Now().Add(-time.Hour).UnixMilli()

@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -67,12 +68,16 @@ func (o *Options) validate() error {
 		return refuse("default_ttl_ms %d is negative", o.DefaultTTLMillis)
 	case o.AutomaticExpiry && (o.DefaultTTLMillis < minTimeToLive*1000 || o.DefaultTTLMillis%1000 != 0):
 		return refuse("automatic_expiry needs a default_ttl of whole seconds, at least a day, not %d ms", o.DefaultTTLMillis)
+	case o.AutomaticExpiry && o.DefaultTTLMillis/1000 > math.MaxInt32:
+		return refuse("automatic_expiry needs a default_ttl of at most %d s, not %d ms", math.MaxInt32, o.DefaultTTLMillis)
 	case o.TimeoutMillis <= 0:
 		return refuse("timeout_ms %d is not positive", o.TimeoutMillis)
 	case o.MaxConnection <= 0:
 		return refuse("max_connection %d is not positive", o.MaxConnection)
 	case o.ReservedRead < 0 || o.ReservedWrite < 0:
 		return refuse("reserved throughput %d/%d is negative", o.ReservedRead, o.ReservedWrite)
+	case o.ReservedRead > math.MaxInt32 || o.ReservedWrite > math.MaxInt32:
+		return refuse("reserved throughput %d/%d is more than the protocol can tell", o.ReservedRead, o.ReservedWrite)
 	}
 	if _, err := compressionFlag(o.Compression); err != nil {
 		return refuse("%v", err)

@@ -30,7 +30,8 @@ func TestOptionsRefused(t *testing.T) {
 	for _, wrong := range []map[string]any{
 		{"end_point": ""}, {"table": ""}, {"access_key_id": ""}, {"access_key_secret": ""}, {"timeout_ms": 0}, {"max_connection": 0},
 		{"compression": "lz4"}, {"automatic_expiry": true}, {"automatic_expiry": true, "default_ttl_ms": 3600_000},
-		{"automatic_expiry": true, "default_ttl_ms": 86_400_001}, {"default_ttl_ms": -1}, {"reserved_read": -1}, {"unknown": 1}, {"table": 5},
+		{"automatic_expiry": true, "default_ttl_ms": 86_400_001}, {"automatic_expiry": true, "default_ttl_ms": 2_147_483_648_000},
+		{"reserved_write": 2_147_483_648}, {"default_ttl_ms": -1}, {"reserved_read": -1}, {"unknown": 1}, {"table": 5},
 	} {
 		failure(t, parse(wrong), KindOptions)
 	}

@@ -57,7 +57,7 @@ func (s *Store) StartSet(ctx context.Context, id string, value []byte, ttl time.
 	if !s.canSend(id) || len(value) > maxSentAtOnce {
 		return nil
 	}
-	expires, err := s.expiry(ctx, ttl)
+	expires, err := s.expiry(ttl)
 	if err != nil {
 		return nil
 	}
@@ -73,6 +73,7 @@ func (s *Store) StartSet(ctx context.Context, id string, value []byte, ttl time.
 		e.release()
 		return nil
 	}
+	s.tellCapped(ctx, ttl) // not before: what is logged by a call that is not sent is lost
 	e.counted(ctx, len(value))
 	return p
 }

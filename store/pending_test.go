@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -180,5 +181,23 @@ func TestPendingCallsOfManyThreads(t *testing.T) {
 	})
 	if err := firstOf(failures); err != nil {
 		t.Error(err)
+	}
+}
+
+// What a call logs that is not sent is lost: it must not be what is said only once.
+func TestACapThatCouldNotBeToldIsToldByTheNextCall(t *testing.T) {
+	_, server, _ := newStore(t)
+	s := openStore(t, optionsFor(server, ttl(3*day, true)))
+	log := &Log{ProjectLevel: levelDebug, ClientLevel: 99}
+	if s.StartSet(t.Context(), "node", []byte("value"), 14*day) != nil {
+		t.Fatal("sent before there is a connection")
+	}
+	for range 2 {
+		if err := s.Set(WithLog(t.Context(), log), "node", []byte("value"), 14*day); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if text := string(log.Take()); strings.Count(text, "capped") != 1 {
+		t.Errorf("log %s", text)
 	}
 }

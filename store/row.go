@@ -160,7 +160,7 @@ func Milliseconds(n int64) time.Duration {
 }
 
 // expiry is the content of column expires for a call's ttl: 0 when the table's own retention is no longer than that.
-func (s *Store) expiry(ctx context.Context, ttl time.Duration) (int64, error) {
+func (s *Store) expiry(ttl time.Duration) (int64, error) {
 	if ttl == NoTTL {
 		return 0, nil
 	}
@@ -171,10 +171,14 @@ func (s *Store) expiry(ctx context.Context, ttl time.Duration) (int64, error) {
 	if kept == 0 || ttl < kept {
 		return s.now().Add(ttl).UnixMilli(), nil
 	}
-	if ttl > kept {
+	return 0, nil
+}
+
+// tellCapped says, once, that a node does not live as long as its ttl.
+func (s *Store) tellCapped(ctx context.Context, ttl time.Duration) {
+	if kept := Milliseconds(s.options.DefaultTTLMillis); kept != 0 && ttl > kept {
 		s.capped.Do(func() {
 			logf(ctx, levelWarning, "a ttl of %v was asked for, but table %q keeps nodes for %v only: capped (said once)", ttl, s.options.Table, kept)
 		})
 	}
-	return 0, nil
 }

@@ -21,8 +21,8 @@ type Scanned struct {
 }
 
 // Scan reads nodes in the order of their ids, from start (inclusive; "" is the beginning) to end (exclusive; "" is the table's end), and
-// tells the id to go on from, "" at the end. An answer holds at most limit nodes and about 4 MB of values, split ones excepted, and may hold none before the end. Nodes that are no longer visible
-// are left out.
+// tells the id to go on from, "" at the end. An answer holds at most limit nodes, about 4 MB of values that are stored whole, and with values about 16 MB of split
+// ones or a single one; it may hold none before the end. Nodes that are no longer visible are left out.
 func (s *Store) Scan(ctx context.Context, start, end string, limit int, values bool) (nodes []Scanned, next string, err error) {
 	const operation = "scan"
 	ctx, cancel, err := s.begin(ctx)
@@ -45,12 +45,36 @@ func (s *Store) Scan(ctx context.Context, start, end string, limit int, values b
 	if following != nil {
 		next = following.Value
 	}
+	if n := fitting(rows); values && n < len(rows) {
+		next, rows = rows[n].PrimaryKey.Value, rows[:n]
+	}
 	found := make([]*tablestore.Row, len(rows))
 	for i := range rows {
 		found[i] = &rows[i]
 	}
 	nodes, err = s.scannedAll(ctx, found, values)
 	return nodes, next, s.failed(operation, err)
+}
+
+// maxScanSplit is how many bytes of split values a scan reads at once. They are not in the answer that the service bounds, and have to be
+// read within the same call.
+const maxScanSplit = 16 << 20
+
+// fitting tells how many of the rows, from the first, have no more of them; the first one alone always fits.
+func fitting(rows []tablestore.Row) int {
+	var total int64
+	for i := range rows {
+		for _, column := range rows[i].Columns {
+			if column.Name == columnSize {
+				size, _ := column.Value.(int64)
+				total += max(0, min(size, maxEncodedSize))
+			}
+		}
+		if total > maxScanSplit && i > 0 {
+			return i
+		}
+	}
+	return len(rows)
 }
 
 // ScanMany tells of nodes what a scan does, in the order of their ids here; those that are missing, or no longer visible, are left out.
@@ -122,6 +146,7 @@ func (s *Store) scanned(ctx context.Context, row *tablestore.Row, values bool) (
 		if err != nil || n == nil {
 			return nil, err
 		}
+		result.Written = n.written // of the value that was read, which may be newer than the row's
 	}
 	result.Expires, result.Compression = n.expires, compressionName(n.flags)
 	if result.Stored = int64(len(encoded)); n.flags&flagSplit != 0 {

@@ -3,9 +3,12 @@ package store
 import (
 	"bytes"
 	"fmt"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/PMExtra/sentry-tablestore/v2/local"
 	"github.com/PMExtra/sentry-tablestore/v2/tablestore"
 )
 
@@ -31,6 +34,9 @@ func TestScanTellsEveryNodeInOrder(t *testing.T) {
 	at := c.Now().UnixMilli()
 	c.advance(2 * time.Minute)
 	putRaw(t, s, "damaged", tablestore.Column{Name: columnData, Value: []byte("x")}, tablestore.Column{Name: columnFlags, Value: int64(flagZstd)})
+	// Of a type that no node has there: another program's.
+	putRaw(t, s, "foreign", tablestore.Column{Name: columnData, Value: []byte("x")}, tablestore.Column{Name: columnFlags, Value: 1.5})
+	putRaw(t, s, "foreign too", tablestore.Column{Name: columnData, Value: true})
 	putRaw(t, s, "staged only", tablestore.Column{Name: partName("dead", 0), Value: []byte("part")})
 
 	for _, withValues := range []bool{false, true} {
@@ -48,9 +54,9 @@ func TestScanTellsEveryNodeInOrder(t *testing.T) {
 					t.Errorf("%q after %q", node.ID, last)
 				}
 				last = node.ID
-				if node.ID == "damaged" {
-					if withValues && node.Error == "" {
-						t.Error("the damaged one is told to be sound")
+				if node.ID == "damaged" || strings.HasPrefix(node.ID, "foreign") {
+					if node.Error == "" && (withValues || node.ID != "damaged") {
+						t.Errorf("%q is told to be sound", node.ID)
 					}
 					continue
 				}
@@ -158,4 +164,64 @@ func TestDescribe(t *testing.T) {
 	}
 	_, err = s.Describe(t.Context())
 	failure(t, err, KindTableMissing)
+}
+
+// What a row of another program holds says nothing about the rows that are read with it.
+func TestForeignTypesConcernTheirOwnRow(t *testing.T) {
+	s, _, _ := newStore(t)
+	mustSet(t, s, "good", []byte("value"))
+	putRaw(t, s, "bad", tablestore.Column{Name: columnData, Value: []byte("x")}, tablestore.Column{Name: columnFlags, Value: 1.5})
+	putRaw(t, s, "more", tablestore.Column{Name: columnData, Value: []byte("x")}, tablestore.Column{Name: columnFlags, Value: int64(0)}, tablestore.Column{Name: "note", Value: true})
+	want(t, s, "more", []byte("x"))
+	_, _, err := s.Get(t.Context(), "bad")
+	if e := failure(t, err, KindCorruptRow); !strings.Contains(e.Error(), "column flags has the type float64") {
+		t.Error(e)
+	}
+	_, err = s.GetMany(t.Context(), []string{"good", "bad"})
+	if e := failure(t, err, KindCorruptRow); len(e.IDs) != 1 || e.IDs[0] != "bad" {
+		t.Errorf("%v names %q", e, e.IDs)
+	}
+}
+
+// The value may be a newer one than the row that led to it.
+func TestScanTellsTheTimeOfTheValueThatItGives(t *testing.T) {
+	s, server, c := newStore(t)
+	writer := openStore(t, optionsFor(server))
+	mustSet(t, s, "node", noise(5_000_000))
+	c.advance(time.Hour)
+	var requests atomic.Int64
+	server.Control(func(operation string, _ []byte) *local.Fault {
+		if operation == "GetRow" && requests.Add(1) == 1 {
+			mustSet(t, writer, "node", noise(4_500_000))
+		}
+		return nil
+	})
+	nodes, _, err := s.Scan(t.Context(), "", "", 10, true)
+	if err != nil || len(nodes) != 1 {
+		t.Fatal(nodes, err)
+	}
+	if node := nodes[0]; !bytes.Equal(node.Value, noise(4_500_000)) || node.Written != c.Now().UnixMilli() {
+		t.Errorf("%d bytes written at %d, now is %d", len(node.Value), node.Written, c.Now().UnixMilli())
+	}
+}
+
+func TestScanReadsFewSplitValuesAtOnce(t *testing.T) {
+	s, _, _ := newStore(t)
+	for i := range 9 {
+		mustSet(t, s, fmt.Sprint(i), noise(4_000_000))
+	}
+	mustSet(t, s, "large", noise(40_000_000))
+	for values, pages := range map[bool][]int{false: {10}, true: {4, 4, 1, 1}} {
+		var start string
+		for page, want := range pages {
+			nodes, next, err := s.Scan(t.Context(), start, "", 100, values)
+			if err != nil || len(nodes) != want {
+				t.Fatalf("page %d has %d nodes, want %d; %v", page, len(nodes), want, err)
+			}
+			start = next
+		}
+		if start != "" {
+			t.Errorf("there is more from %q", start)
+		}
+	}
 }

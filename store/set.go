@@ -91,10 +91,11 @@ func (s *Store) set(ctx context.Context, id string, value []byte, ttl time.Durat
 	if err := checkSize(value); err != nil {
 		return err
 	}
-	expires, err := s.expiry(ctx, ttl)
+	expires, err := s.expiry(ttl)
 	if err != nil {
 		return err
 	}
+	s.tellCapped(ctx, ttl)
 	e, err := s.encode(ctx, value, expires)
 	if err != nil {
 		return err
@@ -120,10 +121,11 @@ func (s *Store) SetMany(ctx context.Context, ids []string, values [][]byte, ttl 
 		return s.failed("set_many", err)
 	}
 	defer cancel()
-	expires, err := s.expiry(ctx, ttl)
+	expires, err := s.expiry(ttl)
 	if err != nil {
 		return s.failed("set_many", err)
 	}
+	s.tellCapped(ctx, ttl)
 	unique, places := distinct(ids)
 	last := make([][]byte, len(unique))
 	for i, place := range places {

@@ -198,9 +198,13 @@ func splitState(row *tablestore.Row, generation string) (state split) {
 	return state
 }
 
-// unstage removes what a failed write has staged, unless it was published after all.
+// unstage removes what a failed write has staged, unless it was published after all. That it is still staged does not tell: the first
+// request of the staging may have been given up and arrive after the publishing.
 func (s *Store) unstage(ctx context.Context, id, generation string, parts int64) error {
 	change := &tablestore.RowChange{Kind: tablestore.Update, PrimaryKey: primaryKey(id), Condition: stillStaged(generation)}
+	change.Condition.And = &tablestore.Filter{
+		Column: columnGeneration, Comparator: tablestore.NotEqual, Value: generation, PassIfMissing: true,
+	}
 	for _, name := range append(partNames(generation, parts), stagedName(generation)) {
 		change.Deletes = append(change.Deletes, tablestore.ColumnDelete{Name: name})
 	}

@@ -205,6 +205,22 @@ func TestAnotherWriteBetweenTheSteps(t *testing.T) {
 	}
 }
 
+// A staging request that was given up may arrive when the value has been published, and make it look as if it was not.
+func TestLateStagingDoesNotUndoAPublishedValue(t *testing.T) {
+	s, _, _ := newStore(t)
+	mustSet(t, s, "node", noise(5_000_000))
+	columns := rawRow(t, s, "node")
+	generation, parts := columns[columnGeneration].(string), columns[columnParts].(int64)
+	late := &tablestore.RowChange{Kind: tablestore.Update, PrimaryKey: primaryKey("node"), Columns: []tablestore.Column{{Name: stagedName(generation), Value: int64(1)}}}
+	if err := s.write(t.Context(), late); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.unstage(t.Context(), "node", generation, parts); !conditionFailed(err) {
+		t.Errorf("unstaged: %v", err)
+	}
+	want(t, s, "node", noise(5_000_000))
+}
+
 func TestFailedSplitWriteKeepsTheOldValueAndCleansUp(t *testing.T) {
 	s, server, _ := newStore(t)
 	mustSet(t, s, "node", []byte("old"))

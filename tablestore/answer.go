@@ -232,9 +232,12 @@ func columnsOf(cells []plainbuffer.Cell, columnsToGet []string) ([]Column, error
 			column.Value = cell.Value.Int()
 		case cell.Value.Type == plainbuffer.String:
 			column.Value = string(cell.Value.Bytes)
-		}
-		if column.Value == nil {
-			return nil, shapeError(fmt.Sprintf("column %q is neither STRING nor INTEGER nor BINARY", column.Name))
+		case cell.Value.Type == plainbuffer.Double:
+			column.Value = cell.Value.Float()
+		case cell.Value.Type == plainbuffer.Boolean:
+			column.Value = cell.Value.Bool()
+		default:
+			return nil, shapeError(fmt.Sprintf("column %q is neither STRING nor INTEGER nor BINARY nor DOUBLE nor BOOLEAN", column.Name))
 		}
 		sorted = sorted && (i == 0 || columns[i-1].Name < column.Name)
 	}

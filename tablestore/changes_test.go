@@ -180,9 +180,9 @@ func TestChangesThatAreNotSent(t *testing.T) {
 		"a Put deletes no single columns":      {Kind: Put, Columns: data, Deletes: []ColumnDelete{{Name: "x"}}},
 		"a Delete removes the whole row":       {Kind: Delete, Columns: data},
 		"unknown comparator 0":                 {Kind: Put, Columns: data, Condition: &Filter{Column: "n", Value: "x"}},
-		`filter on column "n" holds a float64`: {Kind: Put, Columns: data, Condition: &Filter{Column: "n", Comparator: Equal, Value: 1.5}},
-		`on column "m" holds a bool`: {Kind: Put, Columns: data, Condition: &Filter{Column: "n", Comparator: Equal, Value: "x",
-			And: &Filter{Column: "m", Comparator: Equal, Value: true}}},
+		`filter on column "n" holds a float32`: {Kind: Put, Columns: data, Condition: &Filter{Column: "n", Comparator: Equal, Value: float32(1.5)}},
+		`on column "m" holds a uint8`: {Kind: Put, Columns: data, Condition: &Filter{Column: "n", Comparator: Equal, Value: "x",
+			And: &Filter{Column: "m", Comparator: Equal, Value: uint8(1)}}},
 	} {
 		wantKind(t, failureOf(t, client.WriteRow(t.Context(), "nodestore", &change)), Invalid, part)
 		_, err := client.BatchWriteRow(t.Context(), "nodestore", []RowChange{change})

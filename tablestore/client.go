@@ -3,7 +3,6 @@ package tablestore
 import (
 	"context"
 	"errors"
-	"net/url"
 	"sync"
 
 	sdk "github.com/aliyun/aliyun-tablestore-go-sdk/tablestore"
@@ -26,13 +25,9 @@ type client struct {
 // Open makes a client. It refuses options that can never work with an *[Error] of kind Invalid, and
 // starts and connects nothing.
 func Open(options Options) (Client, error) {
-	options, err := options.normalize()
+	options, endpoint, err := options.normalize()
 	if err != nil {
 		return nil, err
-	}
-	endpoint, err := url.Parse(options.Endpoint)
-	if err != nil {
-		return nil, &Error{Kind: Invalid, Operation: "Open", Message: "end_point is not a URL; expected http(s)://host[:port]"}
 	}
 	c := &client{
 		options:   options,

@@ -18,11 +18,11 @@ type Options struct {
 // defaultMaxConnections is what the official Python SDK keeps.
 const defaultMaxConnections = 50
 
-// normalize refuses what can never work and fills in defaults. No message repeats an option's value, since
+// normalize refuses what can never work and fills in defaults; it gives the end point taken apart, too. No message repeats an option's value, since
 // users put credentials into the wrong one.
-func (o Options) normalize() (Options, error) {
-	invalid := func(message string) (Options, error) {
-		return Options{}, &Error{Kind: Invalid, Operation: "Open", Message: message}
+func (o Options) normalize() (Options, *url.URL, error) {
+	invalid := func(message string) (Options, *url.URL, error) {
+		return Options{}, nil, &Error{Kind: Invalid, Operation: "Open", Message: message}
 	}
 	endpoint, err := url.Parse(o.Endpoint)
 	switch {
@@ -39,6 +39,7 @@ func (o Options) normalize() (Options, error) {
 	}
 	// The operation's path is appended to the endpoint as text.
 	o.Endpoint = strings.TrimRight(o.Endpoint, "/?#")
+	endpoint.Path, endpoint.RawPath = strings.TrimRight(endpoint.Path, "/"), strings.TrimRight(endpoint.RawPath, "/")
 
 	if err := checkHeaderFields(headerField{"instance", o.Instance, false}, headerField{"region", o.Region, true}); err != nil {
 		return invalid(err.Error())
@@ -54,7 +55,7 @@ func (o Options) normalize() (Options, error) {
 	case o.MaxConnections == 0:
 		o.MaxConnections = defaultMaxConnections
 	}
-	return o, nil
+	return o, endpoint, nil
 }
 
 // headerField is an option that travels in an HTTP header.

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"unicode"
 )
@@ -47,7 +48,10 @@ const redacted = "[redacted]"
 
 // redactor removes credentials from text that leaves this package. The zero value removes nothing. It may
 // learn of more while it is used.
-type redactor struct{ secrets atomic.Pointer[[]string] }
+type redactor struct {
+	secrets  atomic.Pointer[[]string]
+	learning sync.Mutex
+}
 
 // maxSecrets is how many texts are looked for: those of the last few credentials of a client whose credentials change.
 const maxSecrets = 24
@@ -58,6 +62,8 @@ const minSecret = 6
 
 // learn adds secrets to those that are removed.
 func (r *redactor) learn(secrets ...string) {
+	r.learning.Lock()
+	defer r.learning.Unlock()
 	var known []string
 	if before := r.secrets.Load(); before != nil {
 		known = slices.Clone(*before)

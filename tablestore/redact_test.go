@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -106,5 +107,21 @@ func TestShortSecretsLeaveErrorsAlone(t *testing.T) {
 	r.learn("b", "", "long enough")
 	if got := r.text("OTSObjectNotExist: long enough"); got != "OTSObjectNotExist: "+redacted {
 		t.Errorf("%q", got)
+	}
+}
+
+func TestNoSecretIsForgottenThatIsLearntAtTheSameTime(t *testing.T) {
+	for range 500 {
+		var r redactor
+		var learners sync.WaitGroup
+		for i := range 4 {
+			learners.Go(func() { r.learn(fmt.Sprintf("secret-number-%d", i)) })
+		}
+		learners.Wait()
+		for i := range 4 {
+			if secret := fmt.Sprintf("secret-number-%d", i); strings.Contains(r.text("x "+secret), secret) {
+				t.Fatalf("%s is shown", secret)
+			}
+		}
 	}
 }

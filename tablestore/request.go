@@ -229,8 +229,12 @@ func wireValue(value any) (plainbuffer.Value, error) {
 		return plainbuffer.IntegerValue(value), nil
 	case []byte:
 		return plainbuffer.BlobValue(value), nil
+	case float64:
+		return plainbuffer.DoubleValue(value), nil
+	case bool:
+		return plainbuffer.BooleanValue(value), nil
 	}
-	return plainbuffer.Value{}, fmt.Errorf("holds a %T, not a string, int64 or []byte", value)
+	return plainbuffer.Value{}, fmt.Errorf("holds a %T, not a string, int64, []byte, float64 or bool", value)
 }
 
 func keyRow(key PrimaryKey) plainbuffer.Row {

@@ -243,8 +243,6 @@ func TestAnswersForOtherRows(t *testing.T) {
 		"two key columns":     {encode(append(a1[:1:1], a1...), data), "not of one column"},
 		"no key":              {encode(nil, data), "without a primary key"},
 		"a column twice":      {encode(a1, data, cell("flags", plainbuffer.IntegerValue(0)), data), `column "data" twice`},
-		"a double":            {encode(a1, cell("data", plainbuffer.DoubleValue(1))), `column "data" is neither STRING nor INTEGER nor BINARY`},
-		"a boolean":           {encode(a1, cell("data", plainbuffer.BooleanValue(true))), `column "data" is neither`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			batch := message(t, &otsprotocol.BatchGetRowResponse{Tables: []*otsprotocol.TableInBatchGetRowResponse{{

@@ -1,6 +1,6 @@
 // Package tablestore talks to one instance of Alibaba Cloud Tablestore: row and
-// table calls behind one interface, [Client], on the Aliyun SDK and an HTTP
-// transport of its own.
+// table calls behind one interface, [Client], over an HTTP transport of its own.
+// Table calls are encoded and decoded by the Aliyun SDK, row calls by this package.
 //
 // # Caveats
 //
@@ -60,7 +60,7 @@ type PrimaryKey struct {
 }
 
 // Column is one attribute column in its newest version. Value is a string, an
-// int64 or a []byte; Timestamp is in milliseconds since 1970, and 0 in a write
+// int64, a []byte, a float64 or a bool; Timestamp is in milliseconds since 1970, and 0 in a write
 // lets the service's clock set it.
 type Column struct {
 	Name      string

@@ -65,7 +65,7 @@ def test_a_soak_in_short(tmp_path):
     """All of it for some seconds, in which memory still grows: only its page and values count."""
     page = tmp_path / "soak.md"
     command = [sys.executable, str(SOAK / "run.py"), "--seconds=15", "--every=0.5"]
-    command += ["--growth=64", "--server-growth=64", "--blocks=1000000", "--counted=64"]
+    command += ["--growth=64", "--server-growth=256", "--blocks=1000000", "--counted=64"]
     command += [f"--save={page}"]
     done = subprocess.run(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300

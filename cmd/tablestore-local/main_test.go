@@ -86,6 +86,7 @@ func TestCommandLine(t *testing.T) {
 		"--access-key-id or TABLESTORE_LOCAL_ACCESS_KEY_ID":    {"--memory"},
 		"--access-key-secret or TABLESTORE_LOCAL_ACCESS_KEY_S": {"--memory", "--access-key-id", "a"},
 		"--instance must not be empty":                         append([]string{"--memory", "--instance", ""}, keys...),
+		"--clock-skew must not be 0":                           append([]string{"--memory", "--clock-skew", "0"}, keys...),
 		"unexpected argument \"more\"":                         append(append([]string{"--memory"}, keys...), "more"),
 		"flag provided but not defined: -nothing":              {"--nothing"},
 		"--faults needs a loopback address":                    append([]string{"--memory", "--faults", "--listen", "0.0.0.0:1"}, keys...),

@@ -98,6 +98,8 @@ func parse(args []string, stderr io.Writer) (*config, error) {
 		return nil, usageError{errors.New("--access-key-id or " + envAccessKeyID + " must be given")}
 	case c.AccessKeySecret == "":
 		return nil, usageError{errors.New("--access-key-secret or " + envAccessKeySecret + " must be given")}
+	case c.ClockSkew == 0:
+		return nil, usageError{errors.New("--clock-skew must not be 0; give a negative one for any distance")}
 	case c.SweepInterval == 0:
 		return nil, usageError{errors.New("--sweep-interval must not be 0")}
 	case c.MaxBytes < 0:
