@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import pytest
 import running_sentry
-from sentry_tablestore.cli.configuration import _store_of, read_file
+from sentry_tablestore.cli.configuration import read_file, store_of
 from sentry_tablestore.cli.main import main
 
 GUIDE = Path(__file__).resolve().parent.parent / "docs" / "migration.md"
@@ -82,7 +82,7 @@ def test_the_options_of_the_file_are_taken(tmp_path):
     (text,) = blocks("json")
     file = tmp_path / "tablestore.json"
     file.write_text(text.replace("…", "x"))
-    store = _store_of(read_file(str(file)))
+    store = store_of(read_file(str(file)))
     assert store.default_ttl == datetime.timedelta(days=90)
     assert store.options.automatic_expiry
 

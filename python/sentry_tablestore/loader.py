@@ -7,7 +7,8 @@ So
 - the first process to need it loads the extension module from its file;
 - a child of a process that did so loads a copy of its own: the file's bytes in an anonymous memory
   file are another file to the dynamic linker, and so a fresh runtime. The parent's copy stays
-  mapped, and is never called or freed.
+  mapped, and is never called or freed. The file stays open for that: an upgrade of the package puts
+  another one in its place, which is of another version, and not even whole while it is written.
 
 Signals are blocked in the loading thread while the library starts its threads, which inherit that
 mask: a handler of Python's must never run on a thread of Go's.
@@ -23,7 +24,7 @@ import tempfile
 import threading
 from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader
 from importlib.util import module_from_spec, spec_from_file_location
-from typing import Any, Callable, Dict, Iterator, List, Optional
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 from .errors import TablestoreLoadError
 
@@ -43,15 +44,26 @@ class Process:
 
     :ivar native: The extension module, None before it is loaded.
     :ivar handles: The open handle of each text of options; for `engine.Client`.
+    :ivar library: The file that it was loaded from, None before and in most children.
     :ivar lock: Held while loading and while opening a handle.
     """
 
-    __slots__ = ("ancestor", "children", "handles", "loading", "lock", "native", "pid")
+    __slots__ = (
+        "ancestor",
+        "children",
+        "handles",
+        "library",
+        "loading",
+        "lock",
+        "native",
+        "pid",
+    )
 
     def __init__(self, pid: int, ancestor: "Optional[Process]") -> None:
         self.pid = pid
         self.native: Any = None
         self.handles: Dict[str, int] = {}
+        self.library: Optional[_Library] = None
         # Re-entrant: the handler of a signal may use the store while its thread is loading.
         self.lock = threading.RLock()
         self.loading = False
@@ -66,7 +78,7 @@ class Process:
         with self.lock:
             if self.native is None:
                 if not self._inherited():
-                    self._keep(_file())
+                    self._keep(self._library().path)
                 # Also an import of the module behind the loader's back, before a fork, shows here.
                 if self.native is None or self.native.is_forked():
                     self._private_copy()
@@ -94,14 +106,27 @@ class Process:
                     f"the engine does not load on this machine: {error}", operation="load"
                 ) from error
 
+    def _library(self) -> "_Library":
+        """Give the file that this process or an ancestor has loaded, or else open it.
+
+        :raises TablestoreLoadError: where it is missing or cannot be opened.
+        """
+        holder: Optional[Process] = self
+        while holder is not None:
+            if holder.library is not None and holder.library.is_open():
+                return holder.library
+            holder = holder.ancestor
+        self.library = _Library(_file())
+        return self.library
+
     def _private_copy(self) -> None:
         """Load a copy of the file that shares nothing with those of the ancestors."""
-        source = _file()
+        source = self._library()
         failed: List[str] = []
         for make in self._memory_files():
             try:
                 with contextlib.closing(_Descriptor(make())) as copy:
-                    _copy(source, copy.number)
+                    source.copy_to(copy.number)
                     # The dynamic linker knows libraries by name before it looks at files, and the
                     # number may be that of an ancestor's copy: a longer path each time is a new
                     # name.
@@ -111,7 +136,7 @@ class Process:
                 failed.append(str(error))
         try:
             with tempfile.NamedTemporaryFile(prefix="sentry-tablestore-", suffix=".so") as file:
-                _copy(source, file.fileno())
+                source.copy_to(file.fileno())
                 self._keep(file.name)
         except (OSError, TablestoreLoadError) as error:
             failed.append(str(error))
@@ -223,15 +248,43 @@ class _Descriptor:
         os.close(self.number)
 
 
-def _copy(source: str, target: int) -> None:
-    """Copy a file in a loop.
+class _Library:
+    """The extension module's file, open for as long as the process runs and for its children.
 
-    `sendfile` may stop short on a signal, and a short library dies later with SIGBUS.
+    :raises TablestoreLoadError: where it cannot be opened.
     """
-    with open(source, "rb", buffering=0) as file:
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        try:
+            self._number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise TablestoreLoadError(
+                f"the engine cannot be read: {error}", operation="load"
+            ) from error
+        self._identity = self._stat()
+
+    def is_open(self) -> bool:
+        """Whether it still is: daemons close all that they inherit, and reuse the number."""
+        try:
+            return self._stat() == self._identity
+        except OSError:
+            return False
+
+    def copy_to(self, target: int) -> None:
+        """Copy it in a loop: what stops short on a signal dies later with SIGBUS.
+
+        By place: parent and children share where they are in the file.
+        """
+        place = 0
         while True:
-            chunk = memoryview(file.read(_CHUNK))
+            chunk = memoryview(os.pread(self._number, _CHUNK, place))
             if not chunk:
                 return
+            place += len(chunk)
             while chunk:
                 chunk = chunk[os.write(target, chunk) :]
+
+    def _stat(self) -> Tuple[int, int, int]:
+        found = os.fstat(self._number)
+        return found.st_dev, found.st_ino, found.st_size

@@ -253,6 +253,50 @@ def test_a_failing_write_fails_the_import_which_can_be_repeated(
     assert content(other) == NODES
 
 
+def test_a_service_that_is_away_is_no_matter_of_the_file(run, full, tmp_path, monkeypatch):
+    """Connection errors are OSErrors, too."""
+    monkeypatch.setattr("sentry_tablestore.migration.patience.time.sleep", lambda seconds: None)
+    file = tmp_path / "nodes.jsonl"
+    assert run("export", file, "--table", full.table_name).status == 0
+    for arguments in (("import", file), ("export", tmp_path / "more.jsonl")):
+        done = run(*arguments, "--end-point", "http://127.0.0.1:9", "--timeout", "0.05")
+        assert done.status == 1
+        assert "check end_point" in done.stderr, done.stderr
+        assert "None" not in done.stderr
+    assert not [name for name in os.listdir(str(tmp_path)) if name.startswith("more")]
+
+
+def test_an_import_needs_a_file_that_can_be_read_twice(run, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(str(pipe))
+    writer = os.open(str(pipe), os.O_RDWR)  # so that opening it to read does not wait
+    try:
+        done = run("import", pipe)
+    finally:
+        os.close(writer)
+    assert (done.status, 'cannot be read twice: give "-"' in done.stderr) == (2, True)
+
+
+def test_an_export_waits_while_it_is_asked_to_slow_down(run, server, full, tmp_path, monkeypatch):
+    pauses = []
+    monkeypatch.setattr(
+        "sentry_tablestore.migration.patience.time.sleep",
+        lambda seconds: pauses.append(seconds) or server.heal(),
+    )
+    file = tmp_path / "nodes.jsonl"
+    with server.failing({"operation": "GetRange", "code": "OTSServerBusy", "count": -1}):
+        done = run("export", file, "--table", full.table_name, "--timeout", "0.2")
+    assert done.status == 0, done.stderr
+    assert pauses == [1]
+    assert len(file.read_text().splitlines()) >= len(NODES)
+
+
+@pytest.mark.parametrize("since", ["9999999d", "99999999999999d"])
+def test_a_moment_before_all_years(run, full, tmp_path, since):
+    done = run("export", tmp_path / "x", "--since", since, "--table", full.table_name)
+    assert (done.status, "longer ago than any year" in done.stderr) == (2, True)
+
+
 def test_an_import_waits_while_it_is_asked_to_slow_down(
     run, server, full, make_table, tmp_path, monkeypatch
 ):
@@ -266,7 +310,7 @@ def test_an_import_waits_while_it_is_asked_to_slow_down(
         if len(pauses) == 2:
             server.heal()
 
-    monkeypatch.setattr("sentry_tablestore.migration.export.time.sleep", sleep)
+    monkeypatch.setattr("sentry_tablestore.migration.patience.time.sleep", sleep)
     with server.failing({"operation": "BatchWriteRow", "code": "OTSServerBusy", "count": -1}):
         done = run("import", file, "--table", other.table_name, "--timeout", "0.2")
     assert done.status == 0, done.stderr

@@ -4,13 +4,15 @@ The real one is in tests/sentry/test_sentry_commands.py.
 """
 
 import importlib
+import json
 import os
+import pickle
 import sys
 import types
 
 import click
 import pytest
-from sentry_tablestore.cli import sentry_settings
+from sentry_tablestore.cli import sentry_settings, sources
 from sentry_tablestore.cli.configuration import Configuration
 from sentry_tablestore.kvstore.tablestore import TablestoreKVStorage
 
@@ -198,3 +200,31 @@ def test_settings_that_do_not_help(bare, settings, nodestore, said):
     assert (done.status, done.stdout) == (1, "")
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("provider", "kind"),
+    [("ecs_ram_role", "settings"), ("os.getcwd", "not portable"), (print, "not portable")],
+)
+def test_a_provider_stays_in_a_process_with_its_settings(settings, provider, kind):
+    """It may use what they have imported, or made importable."""
+    settings.SENTRY_NODESTORE_OPTIONS.update(
+        access_key_id=None, access_key_secret=None, credentials_provider=provider
+    )
+    receive, send = os.pipe()
+    sentry_settings.main([str(send), json.dumps([{}, True])])
+    with os.fdopen(receive, "rb") as pipe:
+        assert pickle.load(pipe)[0] == kind
+
+
+def test_a_migration_is_like_any_other_command(settings, server, table, monkeypatch, capsys):
+    """With settings that another process has read: -v, and the same settings for pickles."""
+    given = {"instance": None, "table_name": table, "client_options": server.client_options()}
+    read = sentry_settings.Settings({}, given, "test_inside_sentry.Backend")
+    monkeypatch.setattr(sources, "read", lambda arguments, wants_store: read)
+    configuration = Configuration()
+    configuration.arguments, configuration.verbose = {"config": "/etc/chosen"}, True
+    _, target = sources._settings_and_target(configuration, wants_databases=True)
+    assert os.environ["SENTRY_CONF"] == "/etc/chosen"
+    target.get("x")
+    assert "GetRow" in capsys.readouterr().err

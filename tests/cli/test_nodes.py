@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import time
+from datetime import timedelta
 
 import pytest
 
@@ -126,6 +127,15 @@ def test_put_a_subkey(run, store, key):
     assert run("put", key, "--subkey", "old", input="[2]").status == 1
     assert run("put", key, "--subkey", "old", "--force", input="[2]").status == 0
     assert store.get(key) == b'{"a":1}\nold\n[2]\nnew\n[1]'
+
+
+def test_a_subkey_leaves_a_node_its_time(run, store, key):
+    store.set(key, b"{}", timedelta(days=14))
+    (before,) = store.scan_many([key])
+    assert run("put", key, "--subkey", "new", input="[1]").status == 0
+    (after,) = store.scan_many([key])
+    assert abs(after.expires - before.expires) < 2000
+    assert store.get(key) == b"{}\nnew\n[1]"
 
 
 def test_put_a_subkey_of_nothing(run, store, key):

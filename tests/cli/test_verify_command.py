@@ -1,6 +1,8 @@
 """`sentry-tablestore verify`, with another table as the source."""
 
 import json
+import os
+import stat
 import time
 import uuid
 
@@ -29,6 +31,31 @@ def new(make_table):
     store = make_table(compression="zstd")
     store.import_many(NODES)
     return store
+
+
+def test_findings_and_options_are_for_their_owner(verify, server, old, new, run, tmp_path):
+    """Findings name nodes, and options hold a key: not on a command line, where all see it."""
+    new.delete(NODES[0].id)
+    planted, file = tmp_path / "planted", tmp_path / "findings"
+    planted.write_text("as it was")
+    file.symlink_to(planted)
+    options = tmp_path / "source.json"
+    options.write_text(json.dumps(server.client_options(table=old.table_name)))
+    done = run(
+        "verify", "--source", CLASS, "--source-options", f"@{options}", "--table", new.table_name,
+        "--findings", file, "--since", "30d"
+    )  # fmt: skip
+    assert "--since and --until are for the source django" in done.stderr
+    done = run(
+        "verify", "--source", CLASS, "--source-options", f"@{options}", "--table", new.table_name,
+        "--findings", file
+    )  # fmt: skip
+    assert done.status == 1
+    assert NODES[0].id in file.read_text()
+    assert planted.read_text() == "as it was"
+    assert stat.S_IMODE(os.lstat(str(file)).st_mode) == 0o600
+    done = run("verify", "--source", CLASS, "--source-options", f"@{tmp_path}/none")
+    assert (done.status, "No such file" in done.stderr) == (2, True)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -401,6 +402,44 @@ def test_the_private_copy_leaves_no_open_file(used):
     before, after, mapped = forking.in_child(child)
     assert before == after == []
     assert mapped
+
+
+UPGRADED = """
+import os, sys
+sys.path[:0] = sys.argv[1:3]
+import forking, sentry_tablestore
+from sentry_tablestore.kvstore.tablestore import TablestoreKVStorage
+
+store = TablestoreKVStorage("sentry", sys.argv[3], eval(sys.stdin.read()))
+store.set(sys.argv[4], b"from the parent")
+(library,) = [
+    os.path.join(os.path.dirname(sentry_tablestore.__file__), name)
+    for name in os.listdir(os.path.dirname(sentry_tablestore.__file__))
+    if name.startswith("_native") and name.endswith(".so")
+]
+for size in (0, os.path.getsize(library) // 2):
+    with open(library, "rb") as file:
+        part = file.read(size)
+    os.unlink(library)
+    with open(library, "wb") as file:
+        file.write(part)
+    assert forking.in_child(lambda: store.get(sys.argv[4])) == b"from the parent"
+"""
+
+
+def test_a_child_while_the_package_is_being_upgraded(server, table, new_id, tmp_path):
+    """`pip` takes the old file away and writes another; the child's is the parent's all along."""
+    source = os.path.dirname(os.path.abspath(loader.__file__))
+    shutil.copytree(source, str(tmp_path / "sentry_tablestore"))
+    done = subprocess.run(
+        [sys.executable, "-c", UPGRADED, str(tmp_path), os.path.dirname(forking.__file__)]
+        + [table, new_id()],
+        input=repr(server.client_options()).encode(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=2 * forking.SECONDS,
+    )
+    assert (done.returncode, done.stdout) == (0, b"")
 
 
 @pytest.mark.parametrize("refuses", ["the engine's", "every"])

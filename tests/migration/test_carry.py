@@ -11,9 +11,16 @@ import pytest
 from nodestore_node import encoded, moment
 from sentry_tablestore.kvstore.imported import ImportedNode
 from sentry_tablestore.migration.carry import Carrier
+from sentry_tablestore.migration.sent import Sent
 from sentry_tablestore.migration.sources import source
 from sentry_tablestore.migration.sources.postgresql import PostgreSQLSource
-from sentry_tablestore.migration.sources.source import Part, Reader, Source, SourceRow
+from sentry_tablestore.migration.sources.source import (
+    Part,
+    Reader,
+    Source,
+    SourceRow,
+    SourceUnavailableError,
+)
 from sentry_tablestore.migration.tally import Failure
 
 WHOLE = Part(None, None)
@@ -271,6 +278,38 @@ def test_undated_rows_replace_nothing_and_can_be_taken_back(store, new_id):
     assert store.get(there) == b"there"
     assert store.get(new) == b"\x80pickle or anything"
     assert store.get(gone) is None
+
+
+@pytest.mark.parametrize("size", [100, 3_000_000])
+def test_undated_rows_whose_answer_was_lost_can_be_taken_back(store, server, new_id, size):
+    """The second attempt meets the rows of the first, and must not take them for other ones."""
+    new, gone = new_id(), new_id()
+    rows = [SourceRow(id, b"x" * size, 0) for id in (new, gone)]
+    lost = [
+        {"operation": operation, "action": "drop_after", "count": 1}
+        for operation in ("BatchWriteRow", "UpdateRow")
+    ]
+    with server.failing(*lost):
+        carried = Carrier(Undated(), store).carry(rows, Listed([gone]))
+    assert carried.tally.moved == 1
+    assert carried.tally.skipped == {"deleted": 1}
+    assert store.get(new) == b"x" * size
+    assert store.get(gone) is None
+
+
+def test_undated_rows_of_an_attempt_that_failed_are_the_migrations_own(store, new_id):
+    rows, sent = [SourceRow(new_id(), b"{}", 0)], Sent()
+    carrier = Carrier(Undated(), store)
+
+    class Away(Listed):
+        def changed(self, rows):
+            raise SourceUnavailableError("away")
+
+    with pytest.raises(SourceUnavailableError):
+        carrier.carry(rows, Away(), sent)
+    time.sleep(0.002)
+    carried = carrier.carry(rows, Listed(), sent)
+    assert (carried.tally.moved, carried.tally.skipped) == (1, {})
 
 
 def test_a_row_that_the_target_refuses_does_not_hold_up_the_others(store, new_id):

@@ -45,7 +45,6 @@ def ids_in(tmp_path, *ids):
 def test_every_id_is_read_once_whatever_the_parts(tmp_path):
     ids = [f"{n:x}" * (n % 5 + 1) for n in range(1000)]
     of = ids_in(tmp_path, *ids)
-    assert of.count() == 1000
     for count in (1, 3, 50):
         found, parts = [], of.parts(count)
         for part in parts:
@@ -64,7 +63,6 @@ def test_empty_lines_and_a_missing_last_line_break_are_fine(tmp_path):
     path.write_text("a\n\n b \n\nc")
     of = IDList(str(path))
     assert of.page(of.parts(1)[0], None, 10) == (["a", "b", "c"], None)
-    assert of.count() == 3
 
 
 def test_ids_of_a_pipe_are_kept(tmp_path):

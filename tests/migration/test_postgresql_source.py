@@ -48,7 +48,6 @@ def test_all_rows_are_read_once_in_pages_and_in_parts(make_table):
         assert len(parts) == count
         rows = [row for page in read_all(of, 97, parts=parts) for row in page]
         assert sorted(row.id for row in rows) == sorted(ids)
-    assert of.count() == len(ids)
 
 
 def test_a_value_arrives_as_the_django_backend_reads_it(make_table):
@@ -102,7 +101,6 @@ def test_since_until_and_lifetime(make_table):
     table.insert((f"{n}", b"{}", NOW + n) for n in range(6))
     of = PostgreSQLSource(table.connect, table.name, since=NOW + 2, until=NOW + 4)
     assert [row.id for page in read_all(of) for row in page] == ["2", "3"]
-    assert of.count() == 2
     import time
 
     now = int(time.time() * 1000)

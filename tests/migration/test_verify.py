@@ -20,7 +20,7 @@ from sentry_tablestore.errors import (
     TablestoreTimeoutError,
 )
 from sentry_tablestore.kvstore.imported import ImportedNode
-from sentry_tablestore.migration import verify
+from sentry_tablestore.migration import patience, verify
 from sentry_tablestore.migration.carry import Carrier
 from sentry_tablestore.migration.sources import source
 from sentry_tablestore.migration.sources.postgresql import PostgreSQLSource
@@ -354,7 +354,7 @@ def test_a_sample_of_postgresql(make_table, store, prefix):
 
 
 def test_a_failing_table_is_no_missing_node(rows, server, store, make_store, monkeypatch):
-    monkeypatch.setattr(verify, "_PAUSES", ())
+    monkeypatch.setattr(patience, "_PAUSES", ())
     unreachable = make_store(end_point="http://127.0.0.1:9", timeout=0.05)
     with pytest.raises(UNREACHABLE):
         Verifier(Rows(rows), unreachable).full(2, lambda nodes, size: None)
@@ -364,7 +364,7 @@ def test_a_failing_table_is_no_missing_node(rows, server, store, make_store, mon
 
 
 def test_failures_that_pass_are_waited_for(rows, store, monkeypatch):
-    monkeypatch.setattr(verify, "_PAUSES", (0.001, 0.001))
+    monkeypatch.setattr(patience, "_PAUSES", (0.001, 0.001))
     of = Rows(rows)
     failures = [SourceUnavailableError("restarting"), SourceUnavailableError("restarting")]
 

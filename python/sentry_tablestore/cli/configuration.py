@@ -53,16 +53,20 @@ class Configuration:
         :raises click.ClickException: when Sentry's settings cannot be loaded.
         """
         if self._store is None:
-            self._store = self._make_store()
-            # They tell of Sentry, and a file of them is that of Sentry's user.
-            self._store.observers.remove(self._store.options.metrics)
-            if self.verbose:
-                _show_requests(self._store.options.logger_name)
-            else:
-                # Where nothing handles a WARNING, Python writes it to stderr: a command says there
-                # itself why it failed.
-                logging.getLogger(_PROJECT_LOGGER).addHandler(logging.NullHandler())
+            self._store = self.watched(self._make_store())
         return self._store
+
+    def watched(self, store: TablestoreKVStorage) -> TablestoreKVStorage:
+        """Let a store tell of its requests what the command is asked to show."""
+        # They tell of Sentry, and a file of them is that of Sentry's user.
+        store.observers.remove(store.options.metrics)
+        if self.verbose:
+            _show_requests(store.options.logger_name)
+        else:
+            # Where nothing handles a WARNING, Python writes it to stderr: a command says there
+            # itself why it failed.
+            logging.getLogger(_PROJECT_LOGGER).addHandler(logging.NullHandler())
+        return store
 
     def backend(self) -> Any:
         """Give the NodeStorage of Sentry's settings, whatever its class is.
@@ -124,7 +128,7 @@ class Configuration:
 
     def _make_store(self) -> TablestoreKVStorage:
         if not self.is_sentrys():
-            return _store_of(self._without_sentry())
+            return store_of(self._without_sentry())
         store = getattr(self.backend(), "store", None)
         if not isinstance(store, TablestoreKVStorage):
             raise click.ClickException(
@@ -276,13 +280,14 @@ _READ: Dict[str, Callable[[str, str], Any]] = {
 }
 
 
-def _store_of(options: Dict[str, Any]) -> TablestoreKVStorage:
+def store_of(options: Dict[str, Any]) -> TablestoreKVStorage:
     """Make a store of options in one place: its constructor wants some as parameters."""
     parameters = {
         name: options.pop(name)
         for name in ("default_ttl", "compression", "reserved_throughput", "automatic_expiry")
         if options.get(name) is not None
     }
+    options.pop("read_through", None)  # of Sentry, not of a table
     return TablestoreKVStorage(
         options.pop("instance", None),
         options.pop("table", None) or DEFAULT_TABLE,

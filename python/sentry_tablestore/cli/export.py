@@ -6,6 +6,7 @@ from typing import Any, Optional
 
 import click
 
+from ..errors import TablestoreError
 from ..migration import export as exports
 from ..migration.node_file import COMPRESSIONS, NodeFileError, compression_of
 from . import output
@@ -60,8 +61,9 @@ def export(
     may not be in it. A moment is a date, a date and a time in UTC, or how long ago: 2026-11-23,
     2026-11-23T10:00, 30d.
 
-    Nodes that cannot be decoded are named and left out, which makes the exit status 1. Needs
-    ots:GetRange and, for large nodes, ots:GetRow.
+    Failures that may pass, such as throttling, are waited for, a minute long. Nodes that cannot be
+    decoded are named and left out, which makes the exit status 1. Needs ots:GetRange and, for large
+    nodes, ots:GetRow.
     """
     if since and until and since >= until:
         raise click.UsageError("--since must be before --until: nothing would be exported")
@@ -81,8 +83,12 @@ def export(
         raise click.ClickException(str(error)) from error
     except BrokenPipeError:
         raise  # nobody reads any further, which is no failure of ours
+    except TablestoreError:
+        raise  # some are an OSError as well, and none of them the file's
     except OSError as error:
-        raise click.ClickException(f"{file} cannot be written: {error.strerror}") from error
+        raise click.ClickException(
+            f"{file} cannot be written: {error.strerror or error}"
+        ) from error
     for id, why in done.unreadable[:_SHOWN]:
         click.echo(f"node '{id}' cannot be decoded and is not in the file: {why}", err=True)
     told = done._asdict()

@@ -6,6 +6,7 @@ from typing import Any, Dict
 
 import click
 
+from ..errors import TablestoreError
 from ..migration.django_target import DjangoTarget
 from ..migration.export import import_file
 from ..migration.node_file import NodeFileError, Reader
@@ -56,14 +57,18 @@ def import_(
             outcomes = import_file(target, reader, only_missing, pace.show)
         else:
             with open(file, "rb") as opened:
+                if not opened.seekable():
+                    raise click.UsageError(f'{file} cannot be read twice: give "-" and a pipe')
                 Reader(opened, file).check()
                 opened.seek(0)
                 outcomes = import_file(target, Reader(opened, file), only_missing, pace.show)
     except NodeFileError as error:
         before = f" {pace.nodes:,} nodes before that were imported." if pace.nodes else ""
         raise click.ClickException(f"{error}.{before}") from error
+    except TablestoreError:
+        raise  # some are an OSError as well, and none of them the file's
     except OSError as error:
-        raise click.ClickException(f"{file} cannot be read: {error.strerror}") from error
+        raise click.ClickException(f"{file} cannot be read: {error.strerror or error}") from error
     except Exception as error:
         if not to_django or not type(error).__module__.startswith("django.db"):
             raise

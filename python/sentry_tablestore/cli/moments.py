@@ -6,6 +6,7 @@ from typing import Any, Optional
 
 import click
 
+from ..errors import TablestoreOptionsError
 from .configuration import duration
 
 _FORMATS = ("%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S")
@@ -24,7 +25,10 @@ class Moment(click.ParamType):
             return value
         text = value.strip()
         if re.match(r"\d+(\.\d+)?\s*[smhdw]\Z", text):
-            moment = datetime.now(timezone.utc) - duration(self.name, text)
+            try:
+                moment = datetime.now(timezone.utc) - duration(self.name, text)
+            except (OverflowError, TablestoreOptionsError):
+                self.fail(f"{value!r} is longer ago than any year has a number", param, ctx)
             return (moment - _EPOCH) // _MILLISECOND
         plain = text[:-1] if text.endswith("Z") else text
         for form in _FORMATS:

@@ -1,11 +1,12 @@
 """`sentry-tablestore put`: write a node."""
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from typing import IO, Optional
 
 import click
 
+from ..kvstore.tablestore import TablestoreKVStorage
 from . import node
 from .configuration import Configuration, duration
 from .group import command, pass_configuration
@@ -37,7 +38,8 @@ def put(
 
     The JSON is written as Sentry does, on one line with sorted keys; --raw takes any bytes, such as
     what `get --raw` printed. A node that is there is left alone without --force, but this is looked
-    up before: a write of another program in between is replaced. Needs ots:GetRow and ots:PutRow.
+    up before: a write of another program in between is replaced. One that gets a subkey keeps its
+    own time to live. Needs ots:GetRow and ots:PutRow, for a --subkey ots:BatchGetRow as well.
     """
     if raw and subkey is not None:
         raise click.UsageError("--raw writes the whole value: --subkey has no meaning with it")
@@ -52,6 +54,8 @@ def put(
         value = _with_subkey(id, before, subkey, value, force)
     elif before is not None:
         raise click.ClickException(f"there is a node '{id}' already: --force replaces it")
+    if subkey is not None and ttl is None:
+        lifetime = _left(store, id)
     store.set(id, value, lifetime)
     if configuration.is_sentrys():
         configuration.backend()._delete_cache_item(id)
@@ -59,6 +63,16 @@ def put(
         click.echo(json.dumps({"table": store.table_name, "id": id, "bytes": len(value)}))
         return
     click.echo(f"Wrote node '{id}': {len(value):,} bytes.", err=True)
+
+
+def _left(store: TablestoreKVStorage, id: str) -> Optional[timedelta]:
+    """Give what is left of a node's own time to live, None where it has none."""
+    for found in store.scan_many([id]):
+        if found.expires:
+            now = datetime.now(timezone.utc)
+            until = datetime.fromtimestamp(found.expires / 1000, timezone.utc)
+            return max(until - now, timedelta(milliseconds=1))
+    return None
 
 
 def _with_subkey(id: str, before: Optional[bytes], subkey: str, value: bytes, force: bool) -> bytes:

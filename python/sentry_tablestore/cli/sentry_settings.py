@@ -60,7 +60,10 @@ def read(arguments: Dict[str, Any], wants_store: bool) -> Settings:
             "Sentry's settings cannot be loaded: the process that loads them ended with status "
             f"{process.returncode}"
         )
-    kind, content = pickle.loads(answer)
+    try:
+        kind, content = pickle.loads(answer)
+    except Exception as error:  # of objects whose modules only the settings make known
+        raise NotPortableError(str(error)) from error
     if kind == "error":
         raise click.ClickException(content)
     if kind == "not portable":
@@ -81,6 +84,17 @@ def _of_this_process(configuration: Any, wants_store: bool) -> Settings:
             # They tell of Sentry, and have been looked at.
             store["client_options"] = dict(store["client_options"], metrics=None)
     return Settings(dict(settings.DATABASES), store, settings.SENTRY_NODESTORE)
+
+
+def _check_portable(settings: Any) -> None:
+    """Refuse a store that needs more of this process than its own options.
+
+    :raises NotPortableError: as a provider of credentials may use what the settings have imported,
+        or made importable.
+    """
+    given = (Settings(*settings).store or {}).get("client_options", {}).get("credentials_provider")
+    if given is not None and not str(given).startswith("ecs_ram_role"):
+        raise NotPortableError("credentials_provider is a function of the user's")
 
 
 class _Recording(TablestoreKVStorage):
@@ -105,6 +119,8 @@ def main(arguments: List[str]) -> None:
         said = error.format_message() if isinstance(error, click.ClickException) else str(error)
         answer = "error", said or type(error).__name__
     try:
+        if answer[0] == "settings":
+            _check_portable(answer[1])
         data = pickle.dumps(answer)
     except Exception as error:  # noqa: BLE001 - objects may refuse it with anything
         data = pickle.dumps(("not portable", str(error)))

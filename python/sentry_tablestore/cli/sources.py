@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 import sys
 from datetime import datetime, timedelta, timezone
 from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple
@@ -16,21 +17,21 @@ from ..migration.sources.node_storage import NodeStorageSource
 from ..migration.sources.postgresql import TABLE, PostgreSQLSource
 from ..migration.sources.source import Source
 from ..migration.sources.tablestore import TablestoreSource
-from .configuration import Configuration
+from .configuration import Configuration, store_of
 from .configuration import duration as timespan
+from .moments import Moment
 from .sentry_settings import NotPortableError, Settings, read
 
 DJANGO = "django"
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MILLISECOND = timedelta(milliseconds=1)
-_MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 
 
 class Chosen(NamedTuple):
     """The arguments that name a source.
 
     :ivar path: `DJANGO`, or that of a NodeStorage class.
-    :ivar options: That class's, as JSON.
+    :ivar options: That class's, as JSON, or the file of it behind an @.
     :ivar ids: A file of ids, for such a class; "-" is stdin.
     :ivar database: Alias of DATABASES.
     :ivar table: In that database.
@@ -65,14 +66,18 @@ _OPTIONS = (
         metavar="django|CLASS",
         help="Sentry's nodestore_node (the default), or the path of a NodeStorage class.",
     ),
-    click.option("--source-options", metavar="JSON", help="Options of that CLASS."),
+    click.option(
+        "--source-options",
+        metavar="@FILE|JSON",
+        help="Options of that CLASS, as JSON; a FILE where they hold a secret.",
+    ),
     click.option("--ids", metavar="FILE", help="The nodes, an id a line, of a CLASS; - is stdin."),
     click.option(
         "--database", default="default", metavar="ALIAS", help="Of DATABASES, for django."
     ),
     click.option("--source-table", default=TABLE, metavar="NAME", help="Default: nodestore_node."),
-    click.option("--since", type=_MOMENT, help="Only rows written then (UTC) or later."),
-    click.option("--until", type=_MOMENT, help="Only rows written before then (UTC)."),
+    click.option("--since", type=Moment(), help="Only rows written then (UTC) or later."),
+    click.option("--until", type=Moment(), help="Only rows written before then (UTC)."),
 )
 
 
@@ -86,16 +91,15 @@ def source_options(function: Callable[..., Any]) -> Callable[..., Any]:
         ids: Optional[str],
         database: str,
         source_table: str,
-        since: Optional[datetime],
-        until: Optional[datetime],
+        since: Optional[int],
+        until: Optional[int],
         **others: Any,
     ) -> Any:
         if source == DJANGO and (ids or source_options):
             raise click.UsageError("--ids and --source-options are for --source CLASS")
         if source != DJANGO and (since or until):
             raise click.UsageError("--since and --until are for the source django")
-        moments = _milliseconds(since), _milliseconds(until)
-        chosen = Chosen(source, source_options, ids, database, source_table, *moments)
+        chosen = Chosen(source, source_options, ids, database, source_table, since, until)
         return function(chosen=chosen, **others)
 
     for add in reversed(_OPTIONS):
@@ -120,9 +124,10 @@ def opened(configuration: Configuration, chosen: Chosen, spool: str) -> Opened:
         return Opened(source, target, connect)
     ids = spooled(sys.stdin.buffer, spool) if chosen.ids == "-" else chosen.ids
     listed = IDList(ids) if ids else None
-    parameters = _json(chosen.options)
+    parameters = _options(chosen.options)
     if chosen.path.rpartition(".")[2] == "TablestoreNodeStorage":
-        return Opened(TablestoreSource(_store(parameters), listed), target, None)
+        store = store_of(_tables_options(parameters))
+        return Opened(TablestoreSource(store, listed), target, None)
     if listed is None:
         raise click.UsageError(
             f"{chosen.path} cannot list its nodes: give their ids with --ids FILE"
@@ -175,6 +180,9 @@ def _settings_and_target(
         for name, value in configuration.arguments.items()
         if sentrys or name in ("config",)
     }
+    if configuration.arguments.get("config"):
+        # For the process that reads legacy pickles, too, which loads the same settings.
+        os.environ["SENTRY_CONF"] = configuration.arguments["config"]
     try:
         settings = read(arguments, sentrys)
     except NotPortableError:
@@ -189,38 +197,29 @@ def _settings_and_target(
             f"SENTRY_NODESTORE is {settings.nodestore}, which is not this project's: give the "
             "table's options with --options FILE"
         )
-    return settings, TablestoreKVStorage(**settings.store)
+    return settings, configuration.watched(TablestoreKVStorage(**settings.store))
 
 
-def _store(options: Dict[str, Any]) -> TablestoreKVStorage:
-    """Make a store of a TablestoreNodeStorage's options."""
+def _tables_options(options: Dict[str, Any]) -> Dict[str, Any]:
+    """Give a TablestoreNodeStorage's options as Python has them."""
     if options.get("default_ttl") is not None:
         options["default_ttl"] = timespan("default_ttl", options["default_ttl"])
-    parameters = {
-        name: options.pop(name)
-        for name in ("default_ttl", "compression", "reserved_throughput", "automatic_expiry")
-        if options.get(name) is not None
-    }
-    for name in ("read_through", "metrics"):  # of Sentry, not of a table
-        options.pop(name, None)
-    return TablestoreKVStorage(
-        options.pop("instance", None),
-        options.pop("table", None) or "nodestore",
-        options,
-        **parameters,
-    )
+    options.pop("metrics", None)  # Sentry's own
+    return options
 
 
-def _milliseconds(moment: Optional[datetime]) -> Optional[int]:
-    if moment is None:
-        return None
-    return (moment.replace(tzinfo=timezone.utc) - _EPOCH) // _MILLISECOND
-
-
-def _json(text: Optional[str]) -> Dict[str, Any]:
+def _options(given: Optional[str]) -> Dict[str, Any]:
+    """Read what --source-options gives, as JSON or as the name of a file behind an @."""
+    text = given or "{}"
     try:
-        options = json.loads(text or "{}")
+        if text.startswith("@"):
+            with open(text[1:], encoding="utf-8") as file:
+                text = file.read()
+        options = json.loads(text)
+    except OSError as error:
+        raise click.UsageError(f"--source-options {given}: {error.strerror}") from None
     except ValueError as error:
+        # The text of a JSONDecodeError tells a place and not what is there.
         raise click.UsageError(f"--source-options is no JSON: {error}") from None
     if not isinstance(options, dict):
         raise click.UsageError("--source-options must be a JSON object")

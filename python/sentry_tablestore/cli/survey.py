@@ -13,6 +13,7 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tu
 
 from ..kvstore.scanned import ScannedNode
 from ..kvstore.tablestore import TablestoreKVStorage
+from ..migration.patience import patiently
 
 KINDS = {
     "event": "events (32 hexadecimal digits)",
@@ -288,7 +289,7 @@ def _nodes(
     count = 0
     while position is not None and not (end and position >= end):
         wanted = page if limit is None else min(page, limit - count)
-        nodes, position = store.scan(position, wanted, values)
+        nodes, position = patiently(store.scan, position, wanted, values)
         for node in nodes:
             if end and node.id >= end:
                 return

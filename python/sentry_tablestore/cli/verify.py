@@ -6,6 +6,7 @@ from typing import IO, Any, List, Optional
 
 import click
 
+from ..migration import private_file
 from ..migration.legacy import LegacyReader, LegacyReaderError
 from ..migration.sources.source import SourceError
 from ..migration.verify import COMPLETE, WORDS, Finding, Verifier
@@ -23,7 +24,7 @@ _SHOWN = 20
 @click.option("--repair", is_flag=True, help="Copy what is missing or different.")
 @click.option("--allow-pickle", is_flag=True, help="Load legacy pickles, to compare them as JSON.")
 @click.option("--workers", type=click.IntRange(1, 64), default=4, help="Default: 4.")
-@click.option("--findings", type=click.File("w"), metavar="FILE", help="For every finding.")
+@click.option("--findings", metavar="FILE", help="For every finding; replaced if it is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 @pass_configuration
 def verify(
@@ -33,7 +34,7 @@ def verify(
     repair: bool,
     allow_pickle: bool,
     workers: int,
-    findings: Optional[IO[str]],
+    findings: Optional[str],
     as_json: bool,
 ) -> None:
     """Compare the old nodestore with the table, node by node, by the SHA-256 of the payloads.
@@ -59,12 +60,13 @@ def verify(
     needs.
     """
     told: List[Finding] = []
+    listing = _opened(findings) if findings else None
 
     def found(finding: Finding) -> None:
         if len(told) < _SHOWN:
             told.append(finding)
-        if findings is not None:
-            findings.write("\t".join(_escaped(part) for part in finding) + "\n")
+        if listing is not None:
+            listing.write("\t".join(_escaped(part) for part in finding) + "\n")
 
     legacy = LegacyReader() if allow_pickle else None
     try:
@@ -77,12 +79,21 @@ def verify(
     finally:
         if legacy is not None:
             legacy.close()
+        if listing is not None:
+            listing.close()
     if as_json:
         click.echo(json.dumps(_as_json(verifier, sides, sample, told)))
     else:
         _report(verifier, sides, sample, told)
     if not verifier.complete:
         click.get_current_context().exit(1)
+
+
+def _opened(path: str) -> IO[str]:
+    try:
+        return private_file.create(path, "x", encoding="utf-8")
+    except OSError as error:
+        raise click.ClickException(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _compare(verifier: Verifier, sample: Optional[int], workers: int) -> None:

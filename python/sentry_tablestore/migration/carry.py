@@ -2,7 +2,7 @@
 
 import json
 import time
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from ..errors import (
     TablestoreAccessError,
@@ -93,9 +93,10 @@ class Carrier:
         :raises SourceError: from looking at the source again.
         """
         sent = Sent() if sent is None else sent
+        before = {row.id: row.written for row in sent.rows()}
         self.settle(sent, reader)
         carried = Carried()
-        moved = self._move(rows, carried, sent)
+        moved = self._move(rows, carried, sent, before)
         for _ in range(_ROUNDS):
             changed = reader.changed(list(moved.values()))
             if not changed:
@@ -144,16 +145,26 @@ class Carrier:
         if rows:
             self._target.discard_many([row.id for row in rows], [row.written for row in rows])
 
-    def _move(self, rows: List[SourceRow], carried: Carried, sent: Sent) -> Dict[str, SourceRow]:
-        """Import rows and give those that are in the target now, by their ids."""
+    def _move(
+        self,
+        rows: List[SourceRow],
+        carried: Carried,
+        sent: Sent,
+        before: Optional[Mapping[str, int]] = None,
+    ) -> Dict[str, SourceRow]:
+        """Import rows and give those that are in the target now, by their ids.
+
+        :param before: The write times with which an attempt that failed sent some of them.
+        """
         once = {row.id: row for row in rows}
         if len(once) < len(rows):
             carried.tally.skip("twice", len(rows) - len(once))
         importable = [row for row in once.values() if self._is_importable(row, carried)]
         if not self._source.dated:
-            # So that an import can be taken back, which goes by the write time.
-            now = int(time.time() * 1000)
-            importable = [row._replace(written=now) for row in importable]
+            # So that an import can be taken back, which goes by the write time, and what an attempt
+            # has written that failed is known by it.
+            now, known = int(time.time() * 1000), before or {}
+            importable = [row._replace(written=known.get(row.id, now)) for row in importable]
         sent.add(importable)
         moved: Dict[str, SourceRow] = {}
         outcomes = self._import(importable, self._source.encoding, carried)

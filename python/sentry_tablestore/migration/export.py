@@ -6,17 +6,15 @@ import time
 from datetime import datetime, timezone
 from typing import IO, Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
-from ..errors import TablestoreError
 from ..kvstore.imported import ImportedNode
 from ..kvstore.tablestore import TablestoreKVStorage
 from . import private_file
-from .carry import is_temporary
 from .node_file import NodeFileError, Reader, Writer
+from .patience import patiently
 
 _SCANNED = 1000  # rows a call
 _IMPORTED = 500  # nodes a call
 _IMPORTED_BYTES = 8 * 1024 * 1024
-_PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # seconds, after failures that may pass
 
 Progress = Callable[[int, int], None]
 """Called now and then with the nodes and the bytes of their values so far."""
@@ -47,7 +45,8 @@ def export(
 ) -> Exported:
     """Write the nodes of a table to an open file, in the order of their ids.
 
-    It is no snapshot: what is written or deleted meanwhile may or may not be in it.
+    It is no snapshot: what is written or deleted meanwhile may or may not be in it. Failures that
+    may pass, such as throttling, are waited for: a minute, besides the store's own `timeout`s.
 
     :param since: Only nodes last written at this time or later, in ms since 1970.
     :param until: Only nodes last written before it; 0 for no such limit.
@@ -64,7 +63,7 @@ def export(
     unreadable: List[Tuple[str, str]] = []
     start: Optional[str] = ""
     while start is not None:
-        rows, start = store.scan(start, _SCANNED, values=True)
+        rows, start = patiently(store.scan, start, _SCANNED, True)
         for row in rows:
             if row.written < since or (until and row.written >= until):
                 left_out += 1
@@ -134,7 +133,7 @@ def import_file(
     now = int(time.time() * 1000)
 
     def send() -> None:
-        for outcome in _imported(target, batch, only_missing):
+        for outcome in patiently(target.import_many, batch, only_missing=only_missing):
             outcomes[outcome] = outcomes.get(outcome, 0) + 1
         if progress is not None:
             progress(nodes, size)
@@ -154,14 +153,3 @@ def import_file(
     if batch:
         send()
     return outcomes
-
-
-def _imported(target: Any, nodes: List[ImportedNode], only_missing: bool) -> List[str]:
-    for pause in _PAUSES:
-        try:
-            return list(target.import_many(nodes, only_missing=only_missing))
-        except TablestoreError as error:
-            if not is_temporary(error):
-                raise
-        time.sleep(pause)
-    return list(target.import_many(nodes, only_missing=only_missing))

@@ -12,11 +12,12 @@ import time
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from ..errors import TablestoreCorruptRowError, TablestoreError
-from .carry import Carrier, is_temporary
+from .carry import Carrier
 from .legacy import LegacyReader
+from .patience import patiently
 from .sent import Sent
 from .sources import source
-from .sources.source import Part, Reader, Source, SourceRow, SourceUnavailableError, payload
+from .sources.source import Part, Reader, Source, SourceRow, payload
 
 MISSING = "missing"
 DIFFERENT = "different"
@@ -47,7 +48,6 @@ _PAGE_BYTES = 2 << 20
 _MARGIN = 60000  # ms: what expires so soon may be gone before it is looked for
 _LOOKS = 5
 _PARTS_A_WORKER = 4
-_PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # seconds, after failures that may pass
 
 
 class Finding(NamedTuple):
@@ -323,19 +323,13 @@ class Verifier:
         }
 
     def _patiently(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        """Do a step again after longer and longer pauses, where its failure may pass."""
-        for pause in _PAUSES:
-            if self._stop.is_set():
-                raise _Stopped()
-            try:
-                return work(*arguments)
-            except SourceUnavailableError:
-                pass  # it may be back after the pause
-            except TablestoreError as error:
-                if not is_temporary(error):
-                    raise
-            self._stop.wait(pause)
-        return work(*arguments)
+        """Do a step, unless all is to end."""
+        self._pause(0)
+        return patiently(work, *arguments, pause=self._pause)
+
+    def _pause(self, seconds: float) -> None:
+        if self._stop.wait(seconds):
+            raise _Stopped()
 
 
 def _sha256(value: bytes) -> str:

@@ -18,8 +18,8 @@ was last written there (now, where the old store cannot tell), and only where Ta
 nothing. A copy cannot bring a deleted node back: after it the old store is looked at again, and
 where the node is gone or is another one by now, the copy is taken back. As deletes reach the old
 store first, either that look sees the delete, or the delete comes to Tablestore after the copy;
-only a process that dies between copy and look leaves a gap. A copy that fails does not fail the
-read.
+only a process that dies, or loses Tablestore, between copy and look leaves a gap. A copy that fails
+does not fail the read.
 
 Legacy pickles of Sentry's Django backend are read by that backend, as ever, and copied as JSON.
 """
@@ -31,7 +31,7 @@ import logging
 import re
 import time
 from datetime import datetime, timedelta, timezone
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from ..errors import TablestoreOptionsError
 from ..kvstore.imported import ImportedNode
@@ -83,7 +83,10 @@ class ReadThrough:
         :raises TablestoreOptionsError: when there is none of that name, or it refuses its options.
         """
         if self._backend is None:
-            self._backend = _construct(self.path, self._options)
+            self._backend, wrong = _construct(self.path, self._options)
+            if wrong:
+                # Out here: the frames below hold its credentials, and error monitors record those.
+                raise TablestoreOptionsError(f"read_through: the backend '{self.path}' {wrong}")
         return self._backend
 
     def validate(self, store: TablestoreKVStorage) -> None:
@@ -174,12 +177,22 @@ class ReadThrough:
             # A node without a time was written between the two looks: the next read copies it.
             if payload is not None and (written is None or id in written):
                 nodes.append(ImportedNode(id, payload, now if written is None else written[id]))
+        failure: Optional[Exception] = None
+        copies, stale = nodes, 0
         try:
             outcomes = store.import_many(nodes, only_missing=True)
-            copies = [node for node, outcome in zip(nodes, outcomes) if outcome == "written"]
-            if copies:
-                self._take_back(copies, found, written, store)
+            # "same": written by a request whose answer was lost, or by another reader's copy.
+            copied = ("written", "same")
+            copies = [node for node, outcome in zip(nodes, outcomes) if outcome in copied]
         except Exception as error:  # noqa: BLE001 - the read has succeeded
+            failure = error  # any of them may be there nevertheless
+        try:
+            stale = self._take_back(copies, found, written, store) if copies else 0
+        except Exception as error:  # noqa: BLE001 - as above
+            failure = failure or error
+        if failure is None:
+            _counted(self.path, "copied", len(copies) - stale)
+        else:
             _State.copying_from = time.monotonic() + _PAUSE
             _counted(self.path, "copy_failed", len(nodes))
             logger.warning(
@@ -189,7 +202,7 @@ class ReadThrough:
                 self.path,
                 nodes[0].id,
                 _PAUSE,
-                error,
+                failure,
             )
 
     def _take_back(
@@ -198,8 +211,9 @@ class ReadThrough:
         found: Dict[str, bytes],
         written: Optional[Dict[str, int]],
         store: TablestoreKVStorage,
-    ) -> None:
-        """Delete copies of what the old store no longer has so: see the head of this file.
+    ) -> int:
+        """Delete copies of what the old store no longer has so, and tell how many: see the head of
+        this file.
 
         Where the old store cannot be looked at, no copy stays.
         """
@@ -212,7 +226,7 @@ class ReadThrough:
             stale = [node for node in copies if now.get(node.id) != before[node.id]]
             if stale:
                 store.discard_many([node.id for node in stale], [node.written for node in stale])
-        _counted(self.path, "copied", len(copies) - len(stale))
+        return len(stale)
 
     def _json(self, id: str, value: bytes) -> Optional[bytes]:
         """Give the payload as JSON, or None for what cannot be given so."""
@@ -300,23 +314,20 @@ def _checked(given: Any) -> Any:
     return path, dict(options), copy
 
 
-def _construct(path: str, options: Mapping[str, Any]) -> Any:
+def _construct(path: str, options: Mapping[str, Any]) -> Tuple[Any, str]:
     """Import and construct the old store's backend, which Sentry's settings allow by now.
 
-    :raises TablestoreOptionsError: naming what is wrong.
+    :returns: The backend, or None and what is wrong.
     """
-    wrong = ""
     try:
         cls = _import(path)
         if isinstance(cls, type) and issubclass(cls, NodeStorage):
-            return cls(**options)
-        wrong = "is no backend of Sentry's nodestore"
+            return cls(**options), ""
+        return None, "is no backend of Sentry's nodestore"
     except ImportError as error:
-        wrong = f"cannot be imported: {error}"
-    except Exception as error:  # noqa: BLE001 - told below
-        wrong = f"refuses its options: {type(error).__name__}: {error}"
-    # Out here: frames of the constructor hold its credentials, and error monitors record those.
-    raise TablestoreOptionsError(f"read_through: the backend '{path}' {wrong}")
+        return None, f"cannot be imported: {error}"
+    except Exception as error:  # noqa: BLE001 - told by the caller
+        return None, f"refuses its options: {type(error).__name__}: {error}"
 
 
 def _import(path: str) -> Callable[..., Any]:

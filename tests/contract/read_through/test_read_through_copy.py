@@ -97,6 +97,22 @@ def test_no_copy_stays_where_the_old_store_cannot_be_looked_at_again(
     assert "the database is away" in caplog.text
 
 
+@pytest.mark.parametrize("lost", [1, -1])
+def test_no_copy_stays_of_a_deleted_node_where_an_answer_is_lost(
+    make_nodes, alone, old, server, new_id, lost
+):
+    """The copy's own row is then there already, or its request is said to have failed."""
+    copying = make_nodes(DJANGO, copy=True, timeout=1)
+    ids = [new_id() for _ in range(3)]
+    for node in ids:
+        old.write(node, b'{"a":1}')
+    old.meanwhile.append(lambda: alone.delete(ids[1]) or old.nodes.pop(ids[1]))
+    with server.failing({"operation": "BatchWriteRow", "action": "drop_after", "count": lost}):
+        assert copying.get_multi(ids) == {node: {"a": 1} for node in ids}
+    assert alone.get(ids[1]) is None
+    assert alone.get(ids[0]) == alone.get(ids[2]) == {"a": 1}
+
+
 def test_a_pickle_is_copied_as_json(copying, alone, old, new_id):
     node, broken = new_id(), new_id()
     old.write(node, b'pickle:{"a":1}')

@@ -7,6 +7,29 @@ from old_nodestore import OLD
 from sentry_tablestore.errors import TablestoreOptionsError
 
 
+def frames(error):
+    """Give the local variables of every frame that an error shows."""
+    while error is not None:
+        at = error.__traceback__
+        while at is not None:
+            yield at.tb_frame.f_locals
+            at = at.tb_next
+        error = error.__cause__ or error.__context__
+
+
+def test_the_old_stores_credentials_are_in_no_frame(make_nodes, old):
+    """Error monitors record the local variables of all of them."""
+    secret = {"colour": "tests-only-old-stores-secret"}
+    nodes = make_nodes(read_through={"backend": OLD, "options": secret})
+    with pytest.raises(TablestoreOptionsError) as caught:
+        nodes.delete("x")
+    of_the_package = [
+        names for names in frames(caught.value) if "nodes" not in names or "self" in names
+    ]
+    assert of_the_package
+    assert not [names for names in of_the_package if "tests-only-old" in repr(names)]
+
+
 @pytest.fixture
 def refused(make_nodes, old):
     """Give the message with which these are refused."""

@@ -76,11 +76,6 @@ class IDList:
             size += sum(len(id.encode("utf-8")) + 1 for id in ids)
         return found[:count], int(lines * self.size / size) if size else 0
 
-    def count(self) -> int:
-        """Count the ids."""
-        with open(self.path, "rb") as file:
-            return sum(1 for line in file if line.strip())
-
 
 def spooled(stream: object, path: str) -> str:
     """Keep ids that come through a pipe in a file beside the checkpoint, and give its path.

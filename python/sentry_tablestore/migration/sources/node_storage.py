@@ -106,9 +106,6 @@ class NodeStorageSource(source.Source):
         ids, total = self.ids.sample(rows)
         return Sample(ids, total, 0)
 
-    def count(self) -> int:
-        return self.ids.count()
-
     def reader(self) -> "NodeStorageReader":
         return NodeStorageReader(self)
 

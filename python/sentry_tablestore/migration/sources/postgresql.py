@@ -99,10 +99,6 @@ class PostgreSQLSource(source.Source):
             chosen = [ids[n * len(ids) // rows] for n in range(rows)]
             return Sample(chosen, total, reader.oldest())
 
-    def count(self) -> int:
-        with contextlib.closing(self.reader()) as reader:
-            return reader.count()
-
     def reader(self) -> "PostgreSQLReader":
         return PostgreSQLReader(self)
 
@@ -258,10 +254,6 @@ class PostgreSQLReader(source.Reader):
         except _UnreadableError:
             return 0
         return max(0, rows[0][0]) if rows else 0
-
-    def count(self) -> int:
-        """Count the rows."""
-        return int(self._all(f"SELECT count(*) FROM {{table}} WHERE {self._limits()}", [])[0][0])
 
     def sampled_ids(self) -> Tuple[List[str], int]:
         """Give ids from all over the table in its order, and an estimate of its rows (-1: none).

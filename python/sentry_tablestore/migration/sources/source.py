@@ -157,10 +157,6 @@ class Source:
         """Choose about so many rows from all over the source."""
         raise NotImplementedError
 
-    def count(self) -> int:
-        """Count the rows exactly, which may take long."""
-        raise NotImplementedError
-
     def reader(self) -> Reader:
         """Make a reader; it connects at its first use."""
         raise NotImplementedError

@@ -72,15 +72,6 @@ class TablestoreSource(source.Source):
             written += [node.written for node in nodes]
         return Sample(found, -1, min(written) if written else 0)
 
-    def count(self) -> int:
-        if self.ids:
-            return self.ids.count()
-        count, start = 0, ""  # type: int, Optional[str]
-        while start is not None:
-            nodes, start = self.store.scan(start, 1000, values=False)
-            count += len(nodes)
-        return count
-
     def reader(self) -> "TablestoreReader":
         return TablestoreReader(self)
 
