@@ -65,7 +65,7 @@ class PythonSDK(Contestant):
 
     def __init__(self, service: Dict[str, str]) -> None:
         logging.getLogger("tablestore-client").setLevel(logging.WARNING)
-        # Said at the import on every Python but 3.12, for which alone it ships compiled code.
+        # Said at the import on every Python but 3.12, for which alone it ships its encoder in C++.
         logging.disable(logging.WARNING)
         import zstandard
 

@@ -97,7 +97,7 @@ PARTS = {
     ),
     "interpreters": Part(
         "Values of 10 KB on other versions of CPython.",
-        ("3.8", "3.13"),
+        ("3.8", "3.12", "3.13"),
         (10_000,),
         (0,),
         _calls(THREADS),

@@ -127,9 +127,12 @@ def _headers() -> Path:
     host's own will do: with the limited API only the sizes of C's types matter in it, and those are
     the same on all 64-bit Linux.
     """
+    include = Path(sysconfig.get_paths()["include"])
+    if not (include / "Python.h").exists():
+        sys.exit(f"There are no headers of CPython in {include} (Debian: python3-dev).")
     copy = BUILD / "include"
     shutil.rmtree(copy, ignore_errors=True)
-    shutil.copytree(sysconfig.get_paths()["include"], copy)
+    shutil.copytree(include, copy)
     shutil.copyfile(sysconfig.get_config_h_filename(), copy / "pyconfig.h")
     return copy
 

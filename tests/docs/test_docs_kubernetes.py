@@ -3,7 +3,7 @@
 import pytest
 import yaml
 from pages import blocks
-from sentry_tablestore.cli.configuration import PREFIX, _store_of, from_environment
+from sentry_tablestore.cli.configuration import PREFIX, from_environment, store_of
 
 BLOCKS = [block for block in blocks("yaml") if block.page.endswith("kubernetes.md")]
 VALUES = [block for block in BLOCKS if "sentryConfPy" in block.text]
@@ -43,7 +43,7 @@ def test_variables_of_a_job_are_options(block, monkeypatch):
         monkeypatch.delenv(name, raising=False)
         if list(_found("secretRef", job)) == [{"name": "tablestore"}]:
             monkeypatch.setenv(name, "of-the-secret")
-    store = _store_of(from_environment({one["name"]: one["value"] for one in env}))
+    store = store_of(from_environment({one["name"]: one["value"] for one in env}))
     assert store.options.automatic_expiry
     assert store.default_ttl.days == 90
 
