@@ -283,8 +283,10 @@ def test_an_export_waits_while_it_is_asked_to_slow_down(run, server, full, tmp_p
         "sentry_tablestore.migration.patience.time.sleep",
         lambda seconds: pauses.append(seconds) or server.heal(),
     )
+    monkeypatch.setattr("sentry_tablestore.migration.export._SCANNED", 2)
     file = tmp_path / "nodes.jsonl"
-    with server.failing({"operation": "GetRange", "code": "OTSServerBusy", "count": -1}):
+    busy = {"operation": "GetRange", "code": "OTSServerBusy", "skip": 1, "count": -1}
+    with server.failing(busy):
         done = run("export", file, "--table", full.table_name, "--timeout", "0.2")
     assert done.status == 0, done.stderr
     assert pauses == [1]

@@ -1,6 +1,7 @@
 """The nodes of a table into a file, and back into this or another table."""
 
 import contextlib
+import functools
 import os
 import time
 from datetime import datetime, timezone
@@ -46,7 +47,8 @@ def export(
     """Write the nodes of a table to an open file, in the order of their ids.
 
     It is no snapshot: what is written or deleted meanwhile may or may not be in it. Failures that
-    may pass, such as throttling, are waited for: a minute, besides the store's own `timeout`s.
+    may pass, such as throttling, are waited for after the first request, a minute besides the
+    store's own `timeout`s.
 
     :param since: Only nodes last written at this time or later, in ms since 1970.
     :param until: Only nodes last written before it; 0 for no such limit.
@@ -63,7 +65,9 @@ def export(
     unreadable: List[Tuple[str, str]] = []
     start: Optional[str] = ""
     while start is not None:
-        rows, start = patiently(store.scan, start, _SCANNED, True)
+        # Not at first: a service that was never there is told at once.
+        scan = functools.partial(patiently, store.scan) if start else store.scan
+        rows, start = scan(start, _SCANNED, values=True)
         for row in rows:
             if row.written < since or (until and row.written >= until):
                 left_out += 1
