@@ -1,6 +1,7 @@
 package local
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -15,6 +16,12 @@ func TestMissingFoldersAreMade(t *testing.T) {
 		if info, err := os.Stat(dir); err != nil || !info.IsDir() || info.Mode().Perm() != 0o700 {
 			t.Errorf("%s: %v, %v", dir, info, err)
 		}
+	}
+	if err := errors.Join(os.MkdirAll("other/deep", 0o700), os.Symlink("other/deep", "link"), makeFolder("link/../data/x")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat("other/data/x"); err != nil {
+		t.Error(err)
 	}
 	if err := os.WriteFile("file", nil, 0o600); err != nil {
 		t.Fatal(err)

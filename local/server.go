@@ -209,17 +209,23 @@ func lockFolder(dir string) (*pebble.Lock, error) {
 
 // makeFolder creates a folder and those above it that are missing, so that a crash of the machine leaves them.
 func makeFolder(dir string) error {
-	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+	missing := 0
+	for at := dir; ; at = filepath.Dir(at) {
+		if _, err := os.Stat(at); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		missing++
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	parent := filepath.Dir(dir)
-	if err := makeFolder(parent); err != nil {
-		return err
+	for above := dir; missing > 0; missing-- {
+		above += "/.." // the system's, whatever links are on the way
+		if err := syncFolder(above); err != nil {
+			return err
+		}
 	}
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return syncFolder(parent)
+	return nil
 }
 
 func (s *Server) unlockFolder() error {

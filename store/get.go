@@ -109,9 +109,9 @@ func (s *Store) GetMany(ctx context.Context, ids []string) ([][]byte, error) {
 }
 
 // getRowsBatch fills rows or errs at the indexes.
-func (s *Store) getRowsBatch(ctx context.Context, ids []string, indexes []int, rows []*tablestore.Row, errs []error) {
+func (s *Store) getRowsBatch(ctx context.Context, ids, columns []string, indexes []int, rows []*tablestore.Row, errs []error) {
 	s.batch(ctx, indexes, errs, func(ctx context.Context, indexes []int) ([]error, error) {
-		request := &tablestore.BatchGetRowRequest{Table: s.options.Table, ColumnsToGet: nodeColumns}
+		request := &tablestore.BatchGetRowRequest{Table: s.options.Table, ColumnsToGet: columns}
 		for _, i := range indexes {
 			request.PrimaryKeys = append(request.PrimaryKeys, primaryKey(ids[i]))
 		}
@@ -129,7 +129,7 @@ func (s *Store) getRowsBatch(ctx context.Context, ids []string, indexes []int, r
 
 // getBatch fills values or errs at the indexes.
 func (s *Store) getBatch(ctx context.Context, ids []string, indexes []int, rows []*tablestore.Row, values [][]byte, errs []error) {
-	s.getRowsBatch(ctx, ids, indexes, rows, errs)
+	s.getRowsBatch(ctx, ids, nodeColumns, indexes, rows, errs)
 	for _, i := range indexes {
 		if errs[i] != nil || rows[i] == nil {
 			continue

@@ -265,7 +265,7 @@ func (in *importing) compare(ctx context.Context, indexes []int) error {
 	for k, i := range indexes {
 		ids[k] = in.ids[i]
 	}
-	rows, err := s.getRows(ctx, ids)
+	rows, err := in.occupants(ctx, ids)
 	if err != nil {
 		return err
 	}
@@ -292,12 +292,36 @@ func (in *importing) compare(ctx context.Context, indexes []int) error {
 	return err
 }
 
-// getRows reads rows with all that makes a node, parts excepted; nil for those that are not there.
-func (s *Store) getRows(ctx context.Context, ids []string) ([]*tablestore.Row, error) {
+// occupants reads as much of rows as has to be known of them.
+func (in *importing) occupants(ctx context.Context, ids []string) ([]*tablestore.Row, error) {
+	if !in.onlyMissing {
+		return in.store.getRows(ctx, ids, nodeColumns)
+	}
+	// The time of a node is that of its flags: its value need not be read. Rows of 1.0 may have none.
+	rows, err := in.store.getRows(ctx, ids, []string{columnFlags})
+	if err != nil {
+		return nil, err
+	}
+	var without []int
+	var theirs []string
+	for k, row := range rows {
+		if row == nil {
+			without, theirs = append(without, k), append(theirs, ids[k])
+		}
+	}
+	whole, err := in.store.getRows(ctx, theirs, nodeColumns)
+	for k, row := range whole {
+		rows[without[k]] = row
+	}
+	return rows, err
+}
+
+// getRows reads columns of rows; nil for those that have none of them.
+func (s *Store) getRows(ctx context.Context, ids, columns []string) ([]*tablestore.Row, error) {
 	rows, errs := make([]*tablestore.Row, len(ids)), make([]error, len(ids))
 	chunks := chunksOf(len(ids), maxBatchGet)
 	failures := parallel(len(chunks), requestsPerCall, func(c int) error {
-		s.getRowsBatch(ctx, ids, chunks[c], rows, errs)
+		s.getRowsBatch(ctx, ids, columns, chunks[c], rows, errs)
 		return nil
 	})
 	if err := firstOf(failures); err != nil {
@@ -331,7 +355,7 @@ func (s *Store) Discard(ctx context.Context, ids []string, written []int64) (int
 			return 0, s.failed(operation, err, id)
 		}
 	}
-	rows, err := s.getRows(ctx, ids)
+	rows, err := s.getRows(ctx, ids, nodeColumns)
 	if err != nil {
 		return 0, s.failed(operation, err)
 	}

@@ -283,7 +283,10 @@ func TestImportOfMissingNodesKnowsItsOwn(t *testing.T) {
 		want(t, s, "new", noise(size))
 		want(t, s, "there", []byte("there"))
 		want(t, s, "staged", noise(size))
-		if got := mustImport(t, s, Plain, true, nodes...); got != "ses" {
+		putRaw(t, s, "of 1.0", tablestore.Column{Name: columnData, Value: "old", Timestamp: at})
+		putRaw(t, s, "of 1.0 too", tablestore.Column{Name: columnData, Value: "old", Timestamp: at + 1})
+		nodes = append(nodes, Imported{ID: "of 1.0", Value: noise(size), Written: at}, Imported{ID: "of 1.0 too", Value: noise(size), Written: at})
+		if got := mustImport(t, s, Plain, true, nodes...); got != "sesse" {
 			t.Errorf("%d bytes, again: %q", size, got)
 		}
 	}

@@ -91,7 +91,7 @@ func (s *Store) ScanMany(ctx context.Context, ids []string, values bool) ([]Scan
 		}
 	}
 	unique, _ := distinct(ids)
-	rows, err := s.getRows(ctx, unique)
+	rows, err := s.getRows(ctx, unique, nodeColumns)
 	if err != nil {
 		return nil, s.failed(operation, err)
 	}

@@ -44,10 +44,11 @@ func main() {
 		flag.Usage()
 		os.Exit(2)
 	}
+	command := fmt.Sprintf("make bench-server BENCH_ROWS=%d BENCH_ROUNDS=%d BENCH_SECONDS=%g", p.rows, p.rounds, *seconds)
+	facts := page.Timed(command, 3*time.Minute)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	command := fmt.Sprintf("make bench-server BENCH_ROWS=%d BENCH_ROUNDS=%d BENCH_SECONDS=%g", p.rows, p.rounds, *seconds)
-	if err := p.run(ctx, page.Timed(command, 3*time.Minute), os.Stdout, *save); err != nil {
+	if err := p.run(ctx, facts, os.Stdout, *save); err != nil {
 		fmt.Fprintln(os.Stderr, "bench/server:", err)
 		os.Exit(1)
 	}

@@ -57,6 +57,7 @@ class Client:
         observers: Observers,
         patience: float,
     ) -> None:
+        loader.hold()
         self._options = options
         self._client_logger = logging.getLogger(logger_name)
         self._rotation = rotation

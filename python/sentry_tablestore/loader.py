@@ -77,8 +77,8 @@ class Process:
         """
         with self.lock:
             if self.native is None:
-                if not self._inherited():
-                    self._keep(self._library().path)
+                if not self._inherited() and self.hold().is_in_place():
+                    self._keep(self.hold().path)
                 # Also an import of the module behind the loader's back, before a fork, shows here.
                 if self.native is None or self.native.is_forked():
                     self._private_copy()
@@ -106,8 +106,8 @@ class Process:
                     f"the engine does not load on this machine: {error}", operation="load"
                 ) from error
 
-    def _library(self) -> "_Library":
-        """Give the file that this process or an ancestor has loaded, or else open it.
+    def hold(self) -> "_Library":
+        """Give the file that this process or an ancestor has opened, or else open it.
 
         :raises TablestoreLoadError: where it is missing or cannot be opened.
         """
@@ -121,7 +121,7 @@ class Process:
 
     def _private_copy(self) -> None:
         """Load a copy of the file that shares nothing with those of the ancestors."""
-        source = self._library()
+        source = self.hold()
         failed: List[str] = []
         for make in self._memory_files():
             try:
@@ -178,6 +178,17 @@ def process() -> Process:
     if native is None:
         current.load()
     return current
+
+
+def hold() -> None:
+    """Open the library's file and keep it open, for this process and its children. Loads nothing.
+
+    A process that only makes a store and forks then gives its children the engine of its own
+    version, whatever is put in the file's place meanwhile. That there is none is said by its use.
+    """
+    known = _current if _current.pid == os.getpid() else _enter_child(_current)
+    with contextlib.suppress(TablestoreLoadError):
+        known.hold()
 
 
 def current() -> Optional[Process]:
@@ -262,12 +273,19 @@ class _Library:
             raise TablestoreLoadError(
                 f"the engine cannot be read: {error}", operation="load"
             ) from error
-        self._identity = self._stat()
+        self._identity = _identity(os.fstat(self._number))
 
     def is_open(self) -> bool:
         """Whether it still is: daemons close all that they inherit, and reuse the number."""
         try:
-            return self._stat() == self._identity
+            return _identity(os.fstat(self._number)) == self._identity
+        except OSError:
+            return False
+
+    def is_in_place(self) -> bool:
+        """Whether it is what its path leads to."""
+        try:
+            return _identity(os.stat(self.path)) == self._identity
         except OSError:
             return False
 
@@ -285,6 +303,6 @@ class _Library:
             while chunk:
                 chunk = chunk[os.write(target, chunk) :]
 
-    def _stat(self) -> Tuple[int, int, int]:
-        found = os.fstat(self._number)
-        return found.st_dev, found.st_ino, found.st_size
+
+def _identity(found: os.stat_result) -> Tuple[int, int, int]:
+    return found.st_dev, found.st_ino, found.st_size

@@ -152,3 +152,13 @@ def test_the_first_ids_that_failed_are_shown_and_all_are_in_a_file(
 
 def _rows(report):
     return int(re.search(r"([\d,]+) rows read", report).group(1).replace(",", ""))
+
+
+@pytest.mark.parametrize("command", ["migrate", "verify"])
+def test_moments_are_the_same_each_time(run, command):
+    """A migration goes on where it was only if it is the same one."""
+    done = run(command, "--since", "30d")
+    assert (done.status, "'30d' is no moment: give a date (2026-11-23), or" in done.stderr) == (
+        2,
+        True,
+    )

@@ -285,3 +285,20 @@ def test_a_failure_is_an_error(nodes, stats, server):
     assert done.stdout == ""
     assert "OTSNoPermissionAccess" in done.stderr
     assert json.dumps("Traceback") not in done.stderr
+
+
+def test_stats_wait_while_they_are_asked_to_slow_down(run, server, make_table, monkeypatch):
+    store, pauses = make_table(), []
+    store.set_many({f"{n:032x}": b"{}" for n in range(5)})
+    monkeypatch.setattr(
+        "sentry_tablestore.migration.patience.time.sleep",
+        lambda seconds: pauses.append(seconds) or server.heal(),
+    )
+    busy = {"operation": "GetRange", "code": "OTSServerBusy", "skip": 1, "count": -1}
+    with server.failing(busy):
+        done = run("stats", "--table", store.table_name, "--timeout", "2", "--json")
+    assert done.status == 0, done.stderr
+    assert pauses == [1]
+    assert done.json()["total"]["nodes"] == 5
+    done = run("stats", "--end-point", "http://127.0.0.1:9", "--timeout", "0.05")
+    assert (done.status, pauses) == (1, [1])

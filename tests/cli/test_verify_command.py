@@ -43,17 +43,22 @@ def test_findings_and_options_are_for_their_owner(verify, server, old, new, run,
     options.write_text(json.dumps(server.client_options(table=old.table_name)))
     done = run(
         "verify", "--source", CLASS, "--source-options", f"@{options}", "--table", new.table_name,
-        "--findings", file, "--since", "30d"
-    )  # fmt: skip
-    assert "--since and --until are for the source django" in done.stderr
-    done = run(
-        "verify", "--source", CLASS, "--source-options", f"@{options}", "--table", new.table_name,
         "--findings", file
     )  # fmt: skip
     assert done.status == 1
     assert NODES[0].id in file.read_text()
     assert planted.read_text() == "as it was"
     assert stat.S_IMODE(os.lstat(str(file)).st_mode) == 0o600
+    piped = run(
+        "verify", "--source", CLASS, "--source-options", f"@{options}", "--table", new.table_name,
+        "--findings", "-"
+    )  # fmt: skip
+    assert NODES[0].id in piped.stdout
+    done = run(
+        "verify", "--source", CLASS, "--source-options", f"@{options}", "--findings", "/dev/null"
+    )
+    assert (done.status, 'is no file: give "-"' in done.stderr) == (1, True)
+    assert not os.path.isfile("/dev/null")
     done = run("verify", "--source", CLASS, "--source-options", f"@{tmp_path}/none")
     assert (done.status, "No such file" in done.stderr) == (2, True)
 

@@ -5,7 +5,10 @@ import threading
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from sentry_tablestore.errors import TablestoreConnectionError
+from sentry_tablestore.errors import TablestoreConnectionError, TablestoreTimeoutError
+
+# On a busy machine the deadline may come before the refusal.
+UNREACHABLE = (TablestoreConnectionError, TablestoreTimeoutError)
 
 
 @pytest.fixture
@@ -106,9 +109,9 @@ def test_ten_thousand_deletes(nodes, new_id):
 def test_the_cached_item_goes_even_when_the_delete_fails(backend, make_nodes):
     nodes = make_nodes(end_point="http://127.0.0.1:9", timeout=0.05)
     nodes.cache = sys.modules["stand_in"].Cache(a=1, b=2, c=3)
-    with pytest.raises(TablestoreConnectionError):
+    with pytest.raises(UNREACHABLE):
         nodes.delete("a")
-    with pytest.raises(TablestoreConnectionError):
+    with pytest.raises(UNREACHABLE):
         nodes.delete_multi(["b", "c"])
     assert nodes.cache == {}
 
@@ -121,7 +124,7 @@ def test_an_unreachable_store_is_not_a_missing_node(make_nodes):
         lambda: nodes.set("a", {}),
         lambda: nodes.delete("a"),
     ):
-        with pytest.raises(TablestoreConnectionError):
+        with pytest.raises(UNREACHABLE):
             call()
 
 

@@ -411,7 +411,8 @@ import forking, sentry_tablestore
 from sentry_tablestore.kvstore.tablestore import TablestoreKVStorage
 
 store = TablestoreKVStorage("sentry", sys.argv[3], eval(sys.stdin.read()))
-store.set(sys.argv[4], b"from the parent")
+if sys.argv[5] == "used":
+    store.set(sys.argv[4], b"from the parent")
 (library,) = [
     os.path.join(os.path.dirname(sentry_tablestore.__file__), name)
     for name in os.listdir(os.path.dirname(sentry_tablestore.__file__))
@@ -423,17 +424,19 @@ for size in (0, os.path.getsize(library) // 2):
     os.unlink(library)
     with open(library, "wb") as file:
         file.write(part)
-    assert forking.in_child(lambda: store.get(sys.argv[4])) == b"from the parent"
+    forking.in_child(lambda: store.set(sys.argv[4], b"from a child"))
+    assert forking.in_child(lambda: store.get(sys.argv[4])) == b"from a child"
 """
 
 
-def test_a_child_while_the_package_is_being_upgraded(server, table, new_id, tmp_path):
+@pytest.mark.parametrize("parent", ["used", "not used"])
+def test_a_child_while_the_package_is_being_upgraded(server, table, new_id, tmp_path, parent):
     """`pip` takes the old file away and writes another; the child's is the parent's all along."""
     source = os.path.dirname(os.path.abspath(loader.__file__))
     shutil.copytree(source, str(tmp_path / "sentry_tablestore"))
     done = subprocess.run(
         [sys.executable, "-c", UPGRADED, str(tmp_path), os.path.dirname(forking.__file__)]
-        + [table, new_id()],
+        + [table, new_id(), parent],
         input=repr(server.client_options()).encode(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -15,16 +15,23 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 
 class Moment(click.ParamType):
-    """`2026-11-23`, `2026-11-23T10:00` (UTC), or `30d` for thirty days ago: ms since 1970."""
+    """`2026-11-23`, `2026-11-23T10:00` (UTC), or `30d` for thirty days ago: ms since 1970.
+
+    :param relative: Whether to take the last form, whose moment is another one each time: no
+        command that is repeated until it is done can have that.
+    """
 
     name = "moment"
+
+    def __init__(self, relative: bool = True) -> None:
+        self._relative = relative
 
     def convert(self, value: Any, param: Optional[click.Parameter], ctx: Any) -> int:
         """Give the moment in ms since 1970."""
         if isinstance(value, int):
             return value
         text = value.strip()
-        if re.match(r"\d+(\.\d+)?\s*[smhdw]\Z", text):
+        if self._relative and re.match(r"\d+(\.\d+)?\s*[smhdw]\Z", text):
             try:
                 moment = datetime.now(timezone.utc) - duration(self.name, text)
             except (OverflowError, TablestoreOptionsError):
@@ -37,9 +44,7 @@ class Moment(click.ParamType):
             except ValueError:
                 continue
             return (moment.replace(tzinfo=timezone.utc) - _EPOCH) // _MILLISECOND
-        self.fail(
-            f"{value!r} is no moment: give a date (2026-11-23), a date and a time in UTC "
-            "(2026-11-23T10:00), or how long ago (30d)",
-            param,
-            ctx,
-        )
+        forms = "a date (2026-11-23), or a date and a time in UTC (2026-11-23T10:00)"
+        if self._relative:
+            forms += ", or how long ago (30d)"
+        self.fail(f"{value!r} is no moment: give {forms}", param, ctx)

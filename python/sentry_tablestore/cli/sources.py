@@ -23,6 +23,7 @@ from .moments import Moment
 from .sentry_settings import NotPortableError, Settings, read
 
 DJANGO = "django"
+_MOMENT = Moment(relative=False)
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -76,8 +77,8 @@ _OPTIONS = (
         "--database", default="default", metavar="ALIAS", help="Of DATABASES, for django."
     ),
     click.option("--source-table", default=TABLE, metavar="NAME", help="Default: nodestore_node."),
-    click.option("--since", type=Moment(), help="Only rows written then (UTC) or later."),
-    click.option("--until", type=Moment(), help="Only rows written before then (UTC)."),
+    click.option("--since", type=_MOMENT, help="Only rows written then (UTC) or later."),
+    click.option("--until", type=_MOMENT, help="Only rows written before then (UTC)."),
 )
 
 

@@ -45,6 +45,7 @@ def stats(configuration: Configuration, size: Optional[int], top: int, as_json: 
     nodes, ots:GetRow.
     """
     store = configuration.store()
+    store.scan(limit=1)  # not patiently: a service that was never there is told at once
     with _progress() as show:
         if size is None:
             survey = count_all(store, top, show)

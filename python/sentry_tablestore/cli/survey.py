@@ -6,7 +6,6 @@ x of any total (nodes, bytes, nodes of a day). Over several runs, sum(x) / sum(d
 total, and how far single runs are from it tells the error (the ratio estimator of cluster samples).
 """
 
-import functools
 import math
 import re
 import time
@@ -290,9 +289,7 @@ def _nodes(
     count = 0
     while position is not None and not (end and position >= end):
         wanted = page if limit is None else min(page, limit - count)
-        # Not at first: a service that was never there is told at once.
-        scan = store.scan if position == start else functools.partial(patiently, store.scan)
-        nodes, position = scan(position, wanted, values)
+        nodes, position = patiently(store.scan, position, wanted, values)
         for node in nodes:
             if end and node.id >= end:
                 return

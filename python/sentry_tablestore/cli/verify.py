@@ -1,6 +1,7 @@
 """`sentry-tablestore verify`: whether the table has every node of a source."""
 
 import json
+import os
 import sys
 from typing import IO, Any, List, Optional
 
@@ -24,7 +25,7 @@ _SHOWN = 20
 @click.option("--repair", is_flag=True, help="Copy what is missing or different.")
 @click.option("--allow-pickle", is_flag=True, help="Load legacy pickles, to compare them as JSON.")
 @click.option("--workers", type=click.IntRange(1, 64), default=4, help="Default: 4.")
-@click.option("--findings", metavar="FILE", help="For every finding; replaced if it is there.")
+@click.option("--findings", metavar="FILE", help="For every finding, made anew; - is stdout.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 @pass_configuration
 def verify(
@@ -60,7 +61,7 @@ def verify(
     needs.
     """
     told: List[Finding] = []
-    listing = _opened(findings) if findings else None
+    listing: Optional[IO[str]] = None
 
     def found(finding: Finding) -> None:
         if len(told) < _SHOWN:
@@ -72,6 +73,7 @@ def verify(
     try:
         sides = opened(configuration, chosen, "sentry-tablestore-verify.ids")
         check(sides.source, sides.target, writes=repair)
+        listing = _opened(findings) if findings else None
         verifier = Verifier(sides.source, sides.target, legacy, repair, found)
         _compare(verifier, sample, workers)
     except (SourceError, LegacyReaderError) as error:
@@ -79,8 +81,8 @@ def verify(
     finally:
         if legacy is not None:
             legacy.close()
-        if listing is not None:
-            listing.close()
+        if listing not in (None, sys.stdout):
+            listing.close()  # type: ignore[union-attr]
     if as_json:
         click.echo(json.dumps(_as_json(verifier, sides, sample, told)))
     else:
@@ -90,6 +92,10 @@ def verify(
 
 
 def _opened(path: str) -> IO[str]:
+    if path == "-":
+        return sys.stdout
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise click.ClickException(f'{path} is no file: give "-" for standard output')
     try:
         return private_file.create(path, "x", encoding="utf-8")
     except OSError as error:

@@ -18,8 +18,8 @@ was last written there (now, where the old store cannot tell), and only where Ta
 nothing. A copy cannot bring a deleted node back: after it the old store is looked at again, and
 where the node is gone or is another one by now, the copy is taken back. As deletes reach the old
 store first, either that look sees the delete, or the delete comes to Tablestore after the copy;
-only a process that dies, or loses Tablestore, between copy and look leaves a gap. A copy that fails
-does not fail the read.
+only a process that dies, is interrupted, or loses either store between copy and look leaves a gap.
+A copy that fails does not fail the read.
 
 Legacy pickles of Sentry's Django backend are read by that backend, as ever, and copied as JSON.
 """
@@ -178,16 +178,17 @@ class ReadThrough:
             if payload is not None and (written is None or id in written):
                 nodes.append(ImportedNode(id, payload, now if written is None else written[id]))
         failure: Optional[Exception] = None
-        copies, stale = nodes, 0
+        outcomes, stale = ["same"] * len(nodes), 0  # any of them may be there, even after an error
         try:
             outcomes = store.import_many(nodes, only_missing=True)
-            # "same": written by a request whose answer was lost, or by another reader's copy.
-            copied = ("written", "same")
-            copies = [node for node, outcome in zip(nodes, outcomes) if outcome in copied]
         except Exception as error:  # noqa: BLE001 - the read has succeeded
-            failure = error  # any of them may be there nevertheless
+            failure = error
+        # "same": written by a request whose answer was lost, by another reader, or by `migrate`.
+        both = list(zip(nodes, outcomes))
+        copies = [node for node, outcome in both if outcome in ("written", "same")]
+        own = [node for node, outcome in both if outcome == "written" or written is None]
         try:
-            stale = self._take_back(copies, found, written, store) if copies else 0
+            stale = self._take_back(copies, own, found, written, store) if copies else 0
         except Exception as error:  # noqa: BLE001 - as above
             failure = failure or error
         if failure is None:
@@ -208,6 +209,7 @@ class ReadThrough:
     def _take_back(
         self,
         copies: List[ImportedNode],
+        own: List[ImportedNode],
         found: Dict[str, bytes],
         written: Optional[Dict[str, int]],
         store: TablestoreKVStorage,
@@ -215,15 +217,17 @@ class ReadThrough:
         """Delete copies of what the old store no longer has so, and tell how many: see the head of
         this file.
 
-        Where the old store cannot be looked at, no copy stays.
+        Where the old store cannot be looked at, no copy stays that is surely one of this reader's.
+
+        :param own: Those.
         """
         ids = [node.id for node in copies]
         before: Mapping[str, Any] = found if written is None else written
-        now: Mapping[str, Any] = {}
+        stale = own
         try:
             now = self.backend._get_bytes_multi(ids) if written is None else self._written(ids)
-        finally:
             stale = [node for node in copies if now.get(node.id) != before[node.id]]
+        finally:
             if stale:
                 store.discard_many([node.id for node in stale], [node.written for node in stale])
         return len(stale)

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from old_nodestore import A_MONTH_AGO, DJANGO, OLD, called
+from sentry_tablestore.kvstore.imported import ImportedNode
 
 
 @pytest.fixture(params=[OLD, DJANGO])
@@ -111,6 +112,24 @@ def test_no_copy_stays_of_a_deleted_node_where_an_answer_is_lost(
         assert copying.get_multi(ids) == {node: {"a": 1} for node in ids}
     assert alone.get(ids[1]) is None
     assert alone.get(ids[0]) == alone.get(ids[2]) == {"a": 1}
+
+
+def test_what_was_migrated_meanwhile_stays_where_the_old_store_cannot_be_looked_at(
+    make_nodes, alone, old, store, new_id
+):
+    """It has the very time of the copy, and has been counted as moved."""
+    node, away = new_id(), OSError("the database is away")
+    old.write(node, b'{"a":1}', A_MONTH_AGO)
+    moved = ImportedNode(node, b'{"a":1}', int(A_MONTH_AGO.timestamp() * 1000))
+
+    def meanwhile():
+        assert store.import_many([moved]) == ["written"]
+        old.failures.update(_get_bytes_multi=away, times=away)
+
+    old.meanwhile.append(meanwhile)
+    assert make_nodes(DJANGO, copy=True).get(node) == {"a": 1}
+    assert alone.get(node) == {"a": 1}
+    store.delete(node)
 
 
 def test_a_pickle_is_copied_as_json(copying, alone, old, new_id):
