@@ -52,8 +52,13 @@ def repository(tmp_path):
 
 
 def letters(count):
-    """Characters as a key has, other ones in each run: none stands in a source."""
-    return "".join(random.choice(string.ascii_letters + string.digits) for _ in range(count))
+    """Characters as a key has, none of which stands in a source.
+
+    The same in each run: of all there are some hold a word, such as a colour, that gitleaks takes
+    for an example's, and some repeat too many characters.
+    """
+    chance = random.Random(count)
+    return "".join(chance.choice(string.ascii_letters + string.digits) for _ in range(count))
 
 
 PLANTED = {
