@@ -18,8 +18,8 @@ type Options struct {
 // defaultMaxConnections is what the official Python SDK keeps.
 const defaultMaxConnections = 50
 
-// normalize refuses what can never work and fills in defaults; it gives the end point taken apart, too. No message repeats an option's value, since
-// users put credentials into the wrong one.
+// normalize refuses what can never work and fills in defaults; it gives the end point taken apart, too. No message repeats an
+// option's value, since users put credentials into the wrong one.
 func (o Options) normalize() (Options, *url.URL, error) {
 	invalid := func(message string) (Options, *url.URL, error) {
 		return Options{}, nil, &Error{Kind: Invalid, Operation: "Open", Message: message}

@@ -92,7 +92,8 @@ def test_a_wrong_value_fails_the_soak(tmp_path):
     (tmp_path / "sitecustomize.py").write_text(SPOILED)
     path = f"{tmp_path}:{SOAK.parent.parent / 'python'}"
     done = subprocess.run(
-        [sys.executable, str(SOAK / "run.py"), "--seconds=30", "--every=2", "--pace=300"],
+        [sys.executable, str(SOAK / "run.py"), "--seconds=30", "--every=2", "--pace=300"]
+        + ["--processes=1"],
         env=dict(os.environ, PYTHONPATH=path),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

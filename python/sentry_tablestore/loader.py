@@ -77,8 +77,10 @@ class Process:
         """
         with self.lock:
             if self.native is None:
-                if not self._inherited() and self.hold().is_in_place():
-                    self._keep(self.hold().path)
+                if not self._inherited():
+                    library = self.hold()
+                    if library.is_in_place():
+                        self._keep(library.path)
                 # Also an import of the module behind the loader's back, before a fork, shows here.
                 if self.native is None or self.native.is_forked():
                     self._private_copy()

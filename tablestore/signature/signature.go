@@ -1,7 +1,8 @@
 // Package signature signs and verifies requests and answers of Tablestore, API version 2015-12-31, with V2 and V4 signatures.
 //
-// A [Key] stands for one secret and one kind of signature. A server makes it as the headers of a request say, checks the request with [Key.VerifyRequest] and signs its answer with [Key.Authorization]. A client signs with [Key.SignRequest] and checks
-// the answer with [Key.VerifyAuthorization]; if another library signed the request, [KeyFor] finds the key that it used.
+// A [Key] stands for one secret and one kind of signature. A server makes it as the headers of a request say, checks the request
+// with [Key.VerifyRequest] and signs its answer with [Key.Authorization]. A client signs with [Key.SignRequest] and checks the answer
+// with [Key.VerifyAuthorization]; if another library signed the request, [KeyFor] finds the key that it used.
 package signature
 
 import (

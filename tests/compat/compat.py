@@ -17,14 +17,15 @@ import tempfile
 import xml.etree.ElementTree as xml
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Optional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "python"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "packaging"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "sentry"))
 
 import built
+import facts
 import installed
 import interpreters
 import local_server
@@ -52,7 +53,7 @@ def main() -> None:
     cpythons = [run_cpython(version, wheel) for version in CPYTHONS]
     results = {
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
-        "machine": machine(),
+        "machine": f"{facts.machine()}, {' '.join(platform.libc_ver())}",
         "wheel": wheel.name,
         "engine": next(cpython["engine"] for cpython in cpythons if cpython["engine"]),
         "cpython": cpythons,
@@ -164,20 +165,6 @@ def failures(results: dict) -> Iterator[str]:
             for file, count in tried["tests"].items():
                 for name, why in count["failed"].items():
                     yield f"  {kind} {tried['version']}: {file}::{name}: {why}"
-
-
-def machine() -> str:
-    """Describe the machine."""
-    cpu: Optional[str] = None
-    with open("/proc/cpuinfo") as file:
-        found = re.search(r"^model name\s*:\s*(.+)$", file.read(), re.MULTILINE)
-        cpu = found.group(1) if found else platform.machine()
-    with open("/proc/meminfo") as file:
-        kilobytes = int(file.readline().split()[1])
-    libc = " ".join(platform.libc_ver())
-    release = platform.release().split("-")[0]
-    cores = len(os.sched_getaffinity(0))
-    return f"{cpu}, {cores} cores, {kilobytes / 2**20:.0f} GiB, Linux {release}, {libc}"
 
 
 def say(line: str) -> None:
