@@ -7,7 +7,6 @@ and on what else runs there. README.md says who they are.
 
 import argparse
 import sys
-from pathlib import Path
 from typing import Iterator, Sequence
 
 import client_environment
@@ -83,8 +82,7 @@ def run(name: str, rounds: int, seconds: float, saved: bool) -> None:
     if not pythons:
         return
     seconds = seconds or part.seconds
-    command = " ".join(["python bench/" + Path(sys.argv[0]).name, *sys.argv[1:]])
-    gathered = facts.timed(command, list(versions(pythons)))
+    gathered = facts.timed(facts.typed(), list(versions(pythons)))
     gathered["figures"] = f"{rounds} rounds of {seconds} s for each"
     missing = [version for version in part.pythons if version not in pythons]
     if missing:

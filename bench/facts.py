@@ -54,6 +54,14 @@ def timed(
     return gathered
 
 
+def typed() -> str:
+    """Give the command of this process, as it can be typed in the repository."""
+    program = Path(sys.argv[0]).resolve()
+    if program.name == "__main__.py":
+        program = program.parent
+    return " ".join(["python", str(program.relative_to(ROOT)), *sys.argv[1:]])
+
+
 def lines(gathered: Dict[str, str]) -> List[str]:
     """Write facts as the items of a list in Markdown."""
     return [f"- {name}: {text}" for name, text in gathered.items()]

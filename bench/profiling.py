@@ -93,8 +93,7 @@ def main() -> None:
     try:
         programs.build()
         python = client_environment.ensure(PYTHON)
-        command = " ".join(["python bench/" + Path(sys.argv[0]).name, *sys.argv[1:]])
-        gathered = facts.timed(command, list(versions([PYTHON])))
+        gathered = facts.timed(facts.typed(), list(versions([PYTHON])))
         blocks = [_HEAD, "\n".join(facts.lines(gathered)) + "\n"]
         folder = build(python)
         with programs.busy_cores(), clients(

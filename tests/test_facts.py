@@ -48,3 +48,9 @@ def test_times_wait_for_a_quiet_machine(monkeypatch, loads, slept, doubted):
     told = facts.timed("make it", ["Go 1.2"], patience=180)
     assert now[0] == slept
     assert (DOUBT in "\n".join(facts.lines(told))) == doubted
+
+
+@pytest.mark.parametrize("program", ["bench.py", "footprint", "footprint/__main__.py"])
+def test_the_command_as_it_can_be_typed(monkeypatch, program):
+    monkeypatch.setattr(sys, "argv", [str(facts.ROOT / "bench" / program), "--save", "x"])
+    assert facts.typed() == f"python bench/{program.split('/')[0]} --save x"

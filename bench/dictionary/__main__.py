@@ -58,7 +58,7 @@ def main() -> None:
         f"klauspost/compress {klauspost.strip()}",
         facts.go_version(),
     ]
-    gathered = facts.timed(" ".join(["python", "bench/dictionary", *sys.argv[1:]]), versions)
+    gathered = facts.timed(facts.typed(), versions)
     made = events.make_mix(arguments.events)
     random.Random(len(made)).shuffle(made)
     half = len(made) // 2

@@ -47,9 +47,7 @@ def main() -> None:
     if missing:
         sys.exit(f"bench/footprint: there is no CPython {' and no '.join(missing)} here")
     known = [f"CPython {_full(python)}" for python in pythons.values()]
-    gathered = facts.timed(
-        " ".join(["python", "bench/footprint", *sys.argv[1:]]), [*known, facts.go_version()]
-    )
+    gathered = facts.timed(facts.typed(), [*known, facts.go_version()])
     with tempfile.TemporaryDirectory(prefix="footprint-") as name:
         folder = Path(name)
         with zipfile.ZipFile(wheels[-1]) as archive:

@@ -50,9 +50,7 @@ def main() -> None:
         environment.install(environment.wheel())
     except (environment.UnavailableError, FileNotFoundError) as error:
         sys.exit(f"bench/nodestores: {error}")
-    gathered = facts.timed(
-        " ".join(["python", "bench/nodestores", *sys.argv[1:]]), versions=[], **{"the disk": ""}
-    )
+    gathered = facts.timed(facts.typed(), versions=[], **{"the disk": ""})
     with prepared(EVENTS) as (folder, file), contextlib.ExitStack() as running:
         stores = [_postgresql(folder, running), _local(folder, running)]
         figures = measure(stores, file, plan, _say)
